@@ -1,0 +1,57 @@
+# Every target sets up what it needs: Python >= 3.11, make and the package registry are enough.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+# Two workers leave a core to the servers the tests start. One `make test WORKERS=0` runs in one process.
+WORKERS ?= 2
+ONCE ?=
+
+.PHONY: help demo run test check format bench lock clean
+
+help:  ## Show the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(READY): requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "conversion-relay needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Try: make PYTHON=python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY)  ## Sandbox, service and a shop's events; Ctrl-C ends it, ONCE=1 ends when all arrived
+	$(BIN)/conversion-relay demo $(if $(ONCE),--once)
+
+run: $(READY)  ## The service, configured by the environment
+	$(BIN)/conversion-relay serve
+
+test: $(READY)  ## The whole test suite with coverage
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS)) $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report --format=total | sed 's/^/coverage, percent: /'
+
+check: $(READY)  ## Format, lint, types, architecture contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(READY)  ## Rewrite the code as `make check` wants it
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY)  ## Ratios measured in one run
+	$(BIN)/python bench/run.py
+
+lock: $(READY)  ## Renew the lock files from pyproject.toml (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	  --upgrade --group pyproject.toml:dev pyproject.toml -o requirements-dev.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
+	  -c requirements-dev.lock pyproject.toml -o requirements.lock
+
+clean:  ## Remove what the other targets made
+	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

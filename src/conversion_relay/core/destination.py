@@ -1,0 +1,153 @@
+"""The words in which a destination is declared: fields, actions, outgoing requests.
+
+Knows no partner. A concrete destination lives under `destinations/` and is pure: it turns payloads
+into request bodies and replies into outcomes, and never waits, reads a clock or touches a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Protocol
+
+from conversion_relay.core.delivery import Outcome, WireResponse
+from conversion_relay.core.event import SegmentEvent
+from conversion_relay.core.values import Json, JsonObject
+
+
+class FieldType(Enum):
+    """What a field holds after coercion."""
+
+    STRING = "string"
+    NUMBER = "number"
+    INTEGER = "integer"
+    BOOLEAN = "boolean"
+    OBJECT = "object"
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One input of an action, as Segment's actions declare them.
+
+    Attributes:
+        key: its name in the mapping.
+        label: its name in Segment's interface.
+        type: what it holds; of each item where `multiple`.
+        description: for people.
+        required: without it the event is rejected.
+        required_when: (key, value) of another field that makes this one required.
+        multiple: a list; a single value is accepted and becomes a list of one.
+        choices: the only values accepted; empty means any.
+        properties: the fields inside an object; keys not named here are dropped.
+        default: the mapping used when a preset does not map this field.
+        rule: a further check of the coerced value: a sentence when it is broken, else None.
+    """
+
+    key: str
+    label: str
+    type: FieldType = FieldType.STRING
+    description: str = ""
+    required: bool = False
+    required_when: tuple[str, str] | None = None
+    multiple: bool = False
+    choices: tuple[str, ...] = ()
+    properties: tuple[Field, ...] = ()
+    default: Json = None
+    rule: Callable[[Json], str | None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """What is wrong with one field.
+
+    Attributes:
+        field: dotted path, such as `contents.0.price`.
+        reason: a sentence that never repeats the value, which may be personal.
+    """
+
+    field: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """One event in the partner's form.
+
+    Attributes:
+        envelope: what events must share to travel in one request, as the destination writes it.
+        event_name: the partner's name of the event.
+        event_id: by which the partner recognises a copy; None means it cannot.
+        body: the event's element of the request, encoded JSON.
+        warnings: what was left out or replaced.
+    """
+
+    envelope: str
+    event_name: str
+    event_id: str | None
+    body: bytes
+    warnings: tuple[FieldProblem, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingRequest:
+    """A request ready for the wire; `headers` carry the credential and must not be logged."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(repr=False)
+    content: bytes = field(repr=False)
+
+
+class Action(Protocol):
+    """One thing a destination can do with an event."""
+
+    @property
+    def slug(self) -> str:
+        """Its name in presets (`partnerAction`)."""
+        ...
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """Its inputs, in order."""
+        ...
+
+    def build(
+        self, payload: JsonObject, event: SegmentEvent, now: datetime
+    ) -> Built | FieldProblem:
+        """The partner's form of a checked payload, or the required field that is not usable.
+
+        Args:
+            payload: what `coercion.Checker` passed; not changed.
+            event: the event it came from, for fallbacks such as receivedAt.
+            now: aware; used only where the event has no time at all.
+        """
+        ...
+
+
+class Destination(Protocol):
+    """A partner: its actions and its wire protocol."""
+
+    @property
+    def title(self) -> str:
+        """Its name for people, and in an event's `integrations`."""
+        ...
+
+    @property
+    def actions(self) -> Mapping[str, Action]:
+        """By slug."""
+        ...
+
+    @property
+    def max_batch(self) -> int:
+        """The most events one request may carry."""
+        ...
+
+    def request(self, envelope: str, bodies: Sequence[bytes], credential: str) -> OutgoingRequest:
+        """One request with all the bodies, joined as bytes, in their order."""
+        ...
+
+    def outcomes(self, size: int, reply: WireResponse) -> tuple[Outcome, ...]:
+        """What the reply means for each of the `size` events of the request, in their order."""
+        ...
