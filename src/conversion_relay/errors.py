@@ -6,9 +6,10 @@ means a bug, a wrong configuration or broken infrastructure::
     RelayError
     ├── ConfigurationError        the operator has to change something; stops the start-up
     │   ├── TriggerError          a trigger that cannot be read; carries the column
-    │   ├── MappingError          a mapping that cannot be compiled or resolved; carries every problem
+    │   ├── MappingError          a mapping that cannot be compiled or resolved; carries them all
     │   └── PresetError           a preset file or set that cannot be used
     └── StoreError                the store cannot do what was asked
+        ├── SealingError          a sealed value cannot be opened: no key, or changed
         ├── StoreBusy             for the moment: its queue is full
         └── StoreUnavailable      disk full, locked, closed or broken
 """
@@ -79,6 +80,10 @@ class PresetError(ConfigurationError):
 
 class StoreError(RelayError):
     """The store cannot do what was asked."""
+
+
+class SealingError(StoreError):
+    """A sealed value cannot be opened: its key is not at hand, or it was changed or moved."""
 
 
 class StoreBusy(StoreError):

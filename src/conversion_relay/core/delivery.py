@@ -5,10 +5,13 @@ Pure: the present and the jitter are arguments. Knows no partner and no store.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import TypeAlias, assert_never
+
+_MOST_DOUBLINGS = 20
+"""Past these the cap has long been reached, and a pause would outgrow what a timedelta holds."""
 
 
 class State(Enum):
@@ -97,11 +100,14 @@ class History:
         attempts: how often it was sent, this time included.
         accepted_at: when the service took the event on.
         first_unknown_at: the first send whose outcome is not known, or None.
+        recognisable: it carries an id by which the partner recognises a copy; without one it is
+            never sent again after an unknown outcome.
     """
 
     attempts: int
     accepted_at: datetime
     first_unknown_at: datetime | None = None
+    recognisable: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +136,8 @@ class RetryPolicy:
         cap: the longest pause.
         horizon: how long after its acceptance a delivery is tried.
         credential_pause: between tries while the credentials are refused.
-        recognition: how long the partner recognises a copy. TikTok: 48 hours (business-api.tiktok.com,
-            "Event deduplication", read 2026-11-21).
+        recognition: how long the partner recognises a copy: 48 hours.
+            Source: business-api.tiktok.com, "Event deduplication" (read 2026-11-21).
     """
 
     base: timedelta = timedelta(seconds=1)
@@ -162,15 +168,14 @@ class RetryPolicy:
                 assert_never(outcome)
 
     def _pause(self, attempts: int, jitter: float) -> timedelta:
-        bound = min(self.cap, self.base * 2 ** min(attempts - 1, 30))
-        return bound * jitter
+        doublings = min(max(attempts - 1, 0), _MOST_DOUBLINGS)
+        return min(self.cap, self.base * (1 << doublings)) * jitter
 
-    def _again(
-        self, reason: str, pause: timedelta, history: History, now: datetime
-    ) -> Transition:
+    def _again(self, reason: str, pause: timedelta, history: History, now: datetime) -> Transition:
         due_at = now + pause
         unknown = history.first_unknown_at
-        if unknown is not None and due_at - unknown >= self.recognition:
+        window = self.recognition if history.recognisable else timedelta()
+        if unknown is not None and due_at - unknown >= window:
             return Transition(State.UNCERTAIN, reason=reason, first_unknown_at=unknown)
         if due_at - history.accepted_at >= self.horizon:
             return Transition(State.DEAD, reason=reason, first_unknown_at=unknown)
@@ -180,7 +185,7 @@ class RetryPolicy:
         self, reason: str, pause: timedelta, history: History, now: datetime
     ) -> Transition:
         first = history.first_unknown_at or now
-        seen = History(history.attempts, history.accepted_at, first)
+        seen = replace(history, first_unknown_at=first)
         return self._again(reason, pause, seen, now)
 
     def _credential(

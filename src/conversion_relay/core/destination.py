@@ -38,6 +38,8 @@ class Field:
         description: for people.
         required: without it the event is rejected.
         required_when: (key, value) of another field that makes this one required.
+        decisive: given but not usable, the event is rejected, because it would mean something else
+            without it; only of fields that lie in no other.
         multiple: a list; a single value is accepted and becomes a list of one.
         choices: the only values accepted; empty means any.
         properties: the fields inside an object; keys not named here are dropped.
@@ -51,6 +53,7 @@ class Field:
     description: str = ""
     required: bool = False
     required_when: tuple[str, str] | None = None
+    decisive: bool = False
     multiple: bool = False
     choices: tuple[str, ...] = ()
     properties: tuple[Field, ...] = ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from conversion_relay.core.values import Json, JsonObject
+from conversion_relay.core.values import Json, JsonObject, json_type
 
 MAX_MESSAGE_ID_CHARACTERS = 100
 
@@ -57,20 +57,3 @@ def _message_id(value: Json) -> str | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return None
-
-
-def json_type(value: Json) -> str:
-    """The JSON type of a value, with its article, for messages."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "a boolean"
-        case int() | float():
-            return "a number"
-        case str():
-            return "a string" if value else "an empty string"
-        case list():
-            return "a list"
-        case dict():
-            return "an object"

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final, TypeAlias
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 JsonObject: TypeAlias = dict[str, Json]
 
 
@@ -56,11 +56,35 @@ def follow(value: Value | Mapping[str, Json], path: Path) -> Value:
 
 def _item(sequence: list[Json] | str, key: str) -> Value:
     if key == "length":
-        return len(sequence)
+        return utf16_length(sequence) if isinstance(sequence, str) else len(sequence)
     if key.isascii() and key.isdigit() and (key == "0" or key[0] != "0"):
         index = int(key) if len(key) < _EXACT_FLOAT_DIGITS else len(sequence)
         return sequence[index] if index < len(sequence) else MISSING
     return MISSING
+
+
+def utf16_length(text: str) -> int:
+    """The length of the text as JavaScript counts it: an emoji is two."""
+    if text.isascii():
+        return len(text)
+    return len(text) + sum(character > "\uffff" for character in text)
+
+
+def json_type(value: object) -> str:
+    """The JSON type of a value, with its article, for messages; never the value itself."""
+    if isinstance(value, str):
+        return "a string" if value else "an empty string"
+    return _JSON_TYPES.get(type(value), "an object")
+
+
+_JSON_TYPES: Final[Mapping[type, str]] = {
+    Missing: "missing",
+    type(None): "null",
+    bool: "a boolean",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+}
 
 
 def number_text(number: float) -> str:

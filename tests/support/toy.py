@@ -1,0 +1,108 @@
+"""A destination of an invented partner, so that core and service are tested without TikTok."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import orjson
+
+from conversion_relay.core.delivery import Accepted, Outcome, Refused, Suspect, WireResponse
+from conversion_relay.core.destination import (
+    Action,
+    Built,
+    Field,
+    FieldProblem,
+    FieldType,
+    OutgoingRequest,
+)
+from conversion_relay.core.event import SegmentEvent
+from conversion_relay.core.plan import OnInvalidField, Target
+from conversion_relay.core.preset import PresetDefinition, compile_presets
+from conversion_relay.core.values import JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Greet:
+    """Says a name, and refuses to greet "nobody"."""
+
+    slug: str = "greet"
+    fields: tuple[Field, ...] = (
+        Field("name", "Name", required=True),
+        Field("age", "Age", FieldType.NUMBER),
+        Field("batch", "Batch"),
+    )
+
+    def build(
+        self, payload: JsonObject, event: SegmentEvent, now: datetime
+    ) -> Built | FieldProblem:
+        """A greeting."""
+        if payload["name"] == "nobody":
+            return FieldProblem("name", "nobody cannot be greeted")
+        warnings = (FieldProblem("name", "is short"),) if payload["name"] == "x" else ()
+        return Built(
+            envelope=str(payload.get("batch", "one")),
+            event_name="Greeting",
+            event_id=event.message_id,
+            body=orjson.dumps(payload | {"at": now.isoformat()}),
+            warnings=warnings,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Toy:
+    """Sends greetings; an answer is a status: 200 accepts all, 400 names nobody, 410 refuses."""
+
+    title: str = "Toy"
+    max_batch: int = 8
+    actions: Mapping[str, Action] = field(default_factory=lambda: {"greet": Greet()})
+
+    def request(self, envelope: str, bodies: Sequence[bytes], credential: str) -> OutgoingRequest:
+        """The envelope, a colon, the bodies."""
+        content = envelope.encode() + b":" + b",".join(bodies)
+        return OutgoingRequest("POST", "/greet", {"Token": credential}, content)
+
+    def outcomes(self, size: int, reply: WireResponse) -> tuple[Outcome, ...]:
+        """What the status says."""
+        if reply.status == 200:
+            return (Accepted(),) * size
+        if reply.status == 400 and size > 1:
+            return (Suspect("one of these"),) * size
+        return (Refused("not this one"),) * size
+
+
+GREETING: JsonObject = {
+    "name": {"@path": "$.properties.name"},
+    "age": {"@path": "$.properties.age"},
+    "batch": {"@path": "$.properties.batch"},
+}
+
+
+def definition(name: str = "Greet", trigger: str = 'event = "Hello"') -> PresetDefinition:
+    """A preset that greets."""
+    return PresetDefinition(name, trigger, "greet", GREETING)
+
+
+def target(
+    *definitions: PresetDefinition, on_invalid_field: OnInvalidField = OnInvalidField.OMIT
+) -> Target:
+    """A target with these presets, or with one that greets on Hello."""
+    toy = Toy()
+    presets = compile_presets(definitions or (definition(),), toy.actions, "toy.json")
+    return Target("toy", toy, presets, on_invalid_field)
+
+
+def hello(name: object = "Ada", message_id: str = "m-1", **properties: object) -> SegmentEvent:
+    """A Hello event."""
+    payload: JsonObject = orjson.loads(
+        orjson.dumps(
+            {
+                "type": "track",
+                "event": "Hello",
+                "messageId": message_id,
+                "properties": {"name": name, **properties},
+            }
+        )
+    )
+    return SegmentEvent(payload, "track", message_id)
