@@ -1,0 +1,1 @@
+"""The partners, one package each. Pure: payloads in, request bodies and outcomes out."""

@@ -1,0 +1,224 @@
+"""Requests out, answers in."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import orjson
+import pytest
+
+from conversion_relay.core.delivery import (
+    Accepted,
+    CredentialProblem,
+    Deferred,
+    Outcome,
+    Refused,
+    Suspect,
+    Unknown,
+    WireResponse,
+)
+from conversion_relay.destinations.tiktok.protocol import TikTokDestination
+from conversion_relay.destinations.tiktok.web_event import TikTokSettings
+
+DESTINATION = TikTokDestination(TikTokSettings("PIXEL"))
+FIVE_MINUTES = timedelta(minutes=5)
+
+
+def outcomes(
+    body: bytes, status: int = 200, size: int = 3, retry_after: float | None = None
+) -> tuple[Outcome, ...]:
+    return DESTINATION.outcomes(size, WireResponse(status, body, retry_after))
+
+
+def answer(code: int, message: str = "m") -> bytes:
+    return orjson.dumps({"code": code, "message": message, "request_id": "r", "data": {}})
+
+
+def kinds(body: bytes, status: int = 200, size: int = 3) -> set[type[Outcome]]:
+    return {type(outcome) for outcome in outcomes(body, status, size)}
+
+
+def test_what_the_destination_is() -> None:
+    assert DESTINATION.title == "TikTok Conversions"
+    assert DESTINATION.max_batch == 1000
+    assert list(DESTINATION.actions) == ["reportWebEvent"]
+
+
+def test_a_request_joins_the_bodies_as_bytes() -> None:
+    envelope = '{"event_source":"web","event_source_id":"PIXEL"}'
+    request = DESTINATION.request(envelope, [b'{"event":"A"}', b'{"event":"\xc3\xbc"}'], "token")
+    assert request.method == "POST"
+    assert request.path == "/open_api/v1.3/event/track/"
+    assert request.headers == {"Access-Token": "token", "Content-Type": "application/json"}
+    assert orjson.loads(request.content) == {
+        "event_source": "web",
+        "event_source_id": "PIXEL",
+        "data": [{"event": "A"}, {"event": "ü"}],
+    }
+    assert "token" not in repr(request)
+
+
+RETRY = (40132, 40133, 61000, 40200, 40202, 50000, 50002, 53103, 60001)
+CREDENTIALS = (
+    *(40001, 40101, 40107, 40110, 40113, 40115, 40118, 40130, 40131),
+    *(40300, 40302, 41000, 41001, 70001),
+)
+REFUSALS = (
+    *(40000, 40002, 40003, 40006, 40012, 40016, 40050, 40051),
+    *(40061, 40062, 40400, 40700),
+)
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 500])
+@pytest.mark.parametrize(
+    ("codes", "together", "alone"),
+    [
+        (RETRY, Deferred, Deferred),
+        ((40100,), Deferred, Deferred),
+        (CREDENTIALS, CredentialProblem, CredentialProblem),
+        ((40063,), CredentialProblem, CredentialProblem),  # partner_name: a setting, no event
+        (REFUSALS, Suspect, Refused),
+        ((1, 999, 30000, 99999, -1), Deferred, Deferred),  # codes nobody knows
+    ],
+)
+def test_codes_count_whatever_the_status(
+    codes: tuple[int, ...], together: type[Outcome], alone: type[Outcome], status: int
+) -> None:
+    for code in codes:
+        assert kinds(answer(code), status) == {together}
+        assert kinds(answer(code), status, size=1) == {alone}
+
+
+def test_code_0_is_success() -> None:
+    assert outcomes(answer(0)) == (Accepted(),) * 3
+    assert outcomes(b'{"code":0,"data":null}', 201, 1) == (Accepted(),)
+
+
+@pytest.mark.parametrize("status", [301, 400, 500, 502])
+def test_code_0_under_a_failing_status_is_unknown(status: int) -> None:
+    assert kinds(answer(0), status) == {Unknown}
+
+
+def test_a_200_with_another_code_is_a_failure() -> None:
+    assert outcomes(answer(40001, "Invalid access token"), 200, 1) == (
+        CredentialProblem("code 40001: Invalid access token"),
+    )
+
+
+def test_partly_ok_is_accepted_with_the_whole_body() -> None:
+    (first, *_) = outcomes(b'{"code":20001,"message":"PARTIAL_OK","data":{"x":["a@b.co"]}}')
+    assert first == Accepted('{"code":20001,"message":"PARTIAL_OK","data":{"x":["[e-mail]"]}}')
+    (long, *_) = outcomes(b'{"code":20001,"x":"' + b"y " * 5000 + b'"}')
+    assert isinstance(long, Accepted)
+    assert len(long.note or "") == 2000
+
+
+@pytest.mark.parametrize("status", [200, 401, 429])
+def test_throttling_waits_five_minutes_at_least(status: int) -> None:
+    limited = answer(40100, "Too many requests")
+    reason = "code 40100: Too many requests"
+    assert outcomes(limited, status, 1) == (Deferred(reason, FIVE_MINUTES),)
+    assert outcomes(limited, status, 1, 10) == (Deferred(reason, FIVE_MINUTES),)
+    assert outcomes(limited, status, 1, 600) == (Deferred(reason, timedelta(minutes=10)),)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "pause"),
+    [
+        (None, None),
+        (30, timedelta(seconds=30)),
+        (0, timedelta()),
+        (1e300, timedelta(hours=1)),
+        (float("inf"), timedelta(hours=1)),
+        (-5, None),
+        (float("nan"), None),
+    ],
+)
+def test_retry_after_is_honoured_up_to_an_hour(
+    seconds: float | None, pause: timedelta | None
+) -> None:
+    reason = "HTTP 429 without a code of TikTok"
+    assert outcomes(b"slow down", 429, 1, seconds) == (Deferred(reason, pause),)
+
+
+@pytest.mark.parametrize(
+    ("status", "together", "alone"),
+    [
+        (200, Unknown, Unknown),
+        (204, Unknown, Unknown),
+        (302, CredentialProblem, CredentialProblem),
+        (400, Suspect, Refused),
+        (401, CredentialProblem, CredentialProblem),
+        (403, CredentialProblem, CredentialProblem),
+        (404, CredentialProblem, CredentialProblem),
+        (405, CredentialProblem, CredentialProblem),
+        (407, CredentialProblem, CredentialProblem),
+        (408, Deferred, Deferred),
+        (413, Suspect, Refused),
+        (429, Deferred, Deferred),
+        (500, Unknown, Unknown),
+        (502, Unknown, Unknown),
+        (503, Unknown, Unknown),
+        (504, Unknown, Unknown),
+        (599, Unknown, Unknown),
+    ],
+)
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b"null", b'{"message":"x"}', b'{"code":true}', b'{"code":"x"}']
+)
+def test_answers_without_a_code_go_by_their_status(
+    body: bytes, status: int, together: type[Outcome], alone: type[Outcome]
+) -> None:
+    assert kinds(body, status) == {together}
+    assert kinds(body, status, size=1) == {alone}
+
+
+def test_a_503_that_says_when_to_come_back_has_declined() -> None:
+    reason = "HTTP 503 without a code of TikTok"
+    assert outcomes(b"", 503, 1, 30) == (Deferred(reason, timedelta(seconds=30)),)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "Invalid value for data. 1 .event_id: not a valid string.",
+        "data.1.event_id: Missing data for required field.",
+        "data[1].event_time: Not a valid integer.",
+        "data[ 1 ]: bad",
+        "Batch.1.properties.contents.0.content_id: Not a valid string",
+        "batch.1.event",
+        "Invalid value for data.1.event: 'data.2'",
+    ],
+)
+def test_a_named_event_alone_is_refused(message: str) -> None:
+    waiting = Deferred("refused together with another event")
+    refused = Refused(f"code 40002: {message}")
+    assert outcomes(answer(40002, message)) == (waiting, refused, waiting)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "data.3.event_id: out of range",
+        "data.99999999999.event_id",
+        "metadata.1.event: not the data",
+        "contents.1.price: Not a valid number",
+        "event_id: bad",
+        "",
+    ],
+)
+def test_a_message_that_names_no_event_of_the_batch(message: str) -> None:
+    assert kinds(answer(40002, message)) == {Suspect}
+    assert kinds(answer(40002, message), size=1) == {Refused}
+
+
+def test_reasons_are_bounded_and_hide_what_may_be_personal() -> None:
+    echo = (
+        "bad 'Alice.B+x@mail.example.com', +49 (30) 1234-5678, 4111111111111111, "
+        "848a771458438fc2ec420560d769fb9b9b86851ee338ec56517baabd79d3bb4f at data.0"
+    )
+    (refused,) = outcomes(answer(40002, echo), 200, 1)
+    assert refused == Refused("code 40002: bad '[e-mail]', [number], [number], [hash] at data.0")
+    (long,) = outcomes(answer(40002, "x y " * 10_000), 200, 1)
+    assert isinstance(long, Refused)
+    assert len(long.reason) == 300
