@@ -1,0 +1,1 @@
+"""The shell: everything that waits, reads, writes or knows the time."""

@@ -119,7 +119,10 @@ class DeliveryRecord:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """How much the store holds: events by disposition, deliveries by (destination, state)."""
+    """How much the store holds: events by disposition, deliveries by (destination, state).
+
+    What is not there counts 0.
+    """
 
     events: Mapping[Disposition, int]
     deliveries: Mapping[tuple[str, State], int]
@@ -128,22 +131,37 @@ class Totals:
 class Store(Protocol):
     """Keeps events, deliveries and the ledger of messageIds. Safe to call from many tasks.
 
-    Every method raises StoreBusy when the queue in front of the store is full, and
-    StoreUnavailable when nothing can be read or written.
+    Every method raises StoreUnavailable when nothing can be read or written, or after `close`.
     """
 
     async def append(self, events: Sequence[NewEvent]) -> Receipt:
-        """Keep the events, all or none; those the ledger knows change nothing."""
+        """Keep the events, all or none; those the ledger knows change nothing.
+
+        Two events with one key in the same call: the first is kept, the second is a duplicate.
+
+        Raises:
+            StoreBusy: too many events wait for the disk already; try again in a moment.
+        """
         ...
 
     async def claim(
         self, destination: str, limit: int, lease: timedelta, now: datetime
     ) -> tuple[ClaimedDelivery, ...]:
-        """Up to `limit` due deliveries, oldest due first, all of one envelope, leased to us."""
+        """Up to `limit` due deliveries, oldest due first, all of one envelope, leased to us.
+
+        The delivery that has been due longest decides the envelope. One whose lease ran out is due
+        again, and its earlier send counts as one whose outcome is unknown.
+        """
         ...
 
-    async def settle(self, settlements: Sequence[Settlement]) -> int:
-        """Record how claims ended; gives how many were still ours."""
+    async def settle(self, settlements: Sequence[Settlement], now: datetime) -> int:
+        """Record how claims ended; gives how many were still ours.
+
+        A delivery keeps the first `first_unknown_at` it was given.
+
+        Raises:
+            ValueError: a transition to CLAIMED, or with a due time that does not fit its state.
+        """
         ...
 
     async def next_due(self, destination: str) -> datetime | None:

@@ -1,0 +1,185 @@
+"""Encryption of what is kept: AES-256-GCM, after compression where that pays.
+
+A sealed value is: format (1 byte), id of the key (4), nonce (12), ciphertext and tag. The first
+two and the caller's context are authenticated, so a value opens only where it was sealed for. Of
+the rotation of keys it knows "the first seals, all open"; it knows no database.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import os
+import secrets
+import zlib
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+
+import orjson
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from conversion_relay.errors import ConfigurationError, SealingError
+
+KEY_BYTES = 32
+_KEY_ID_BYTES = 4
+_NONCE_BYTES = 12
+_HEADER_BYTES = 1 + _KEY_ID_BYTES
+_COMPRESSION_LEVEL = 1
+_READABLE_BY_OTHERS = 0o077
+
+
+class Packing(Enum):
+    """What is done to a value before encryption; the number is the format byte."""
+
+    PLAIN = 1  # short-lived values: zlib lets go of the interpreter for every single value
+    DEFLATED = 2  # what is kept for days
+
+
+class Sealer:
+    """Seals with the first key, opens with any. Safe to use from several threads."""
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        if not keys or any(len(key) != KEY_BYTES for key in keys):
+            raise ConfigurationError(f"an encryption key has {KEY_BYTES} bytes, and one is needed")
+        self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
+        self._key_id = _key_id(keys[0])
+        self._cipher = self._ciphers[self._key_id]
+
+    @property
+    def key_id(self) -> str:
+        """Which key seals, as hexadecimal digits; says nothing about the key itself."""
+        return self._key_id.hex()
+
+    def seal(self, plain: bytes, context: bytes, packing: Packing = Packing.DEFLATED) -> bytes:
+        """The sealed value; it opens only with the same context."""
+        return self.seal_all([(plain, context)], packing)[0]
+
+    def seal_all(
+        self, values: Sequence[tuple[bytes, bytes]], packing: Packing = Packing.DEFLATED
+    ) -> list[bytes]:
+        """Seal each (plain, context), in order.
+
+        The nonces are drawn at once: asking the system for each would let go of the interpreter
+        every time, which beside a busy event loop costs milliseconds.
+        """
+        header = bytes((packing.value,)) + self._key_id
+        nonces = os.urandom(_NONCE_BYTES * len(values))
+        encrypt = self._cipher.encrypt
+        sealed: list[bytes] = []
+        for position, (plain, context) in enumerate(values):
+            nonce = nonces[position * _NONCE_BYTES : (position + 1) * _NONCE_BYTES]
+            if packing is Packing.DEFLATED:
+                plain = zlib.compress(plain, _COMPRESSION_LEVEL)  # noqa: PLW2901 (packed in place)
+            sealed.append(header + nonce + encrypt(nonce, plain, header + context))
+        return sealed
+
+    def open(self, sealed: bytes, context: bytes) -> bytes:
+        """What was sealed.
+
+        Raises:
+            SealingError: the key is not at hand, the value was changed or belongs elsewhere.
+        """
+        header, rest = sealed[:_HEADER_BYTES], sealed[_HEADER_BYTES:]
+        cipher = self._ciphers.get(header[1:])
+        if cipher is None:
+            raise SealingError(f"sealed with a key that is not at hand (id {header[1:].hex()})")
+        try:
+            packed = cipher.decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], header + context)
+            packing = Packing(header[0])
+            return zlib.decompress(packed) if packing is Packing.DEFLATED else packed
+        except (InvalidTag, ValueError, zlib.error) as error:
+            raise SealingError(
+                "a sealed value was changed or stands in the wrong place"
+            ) from error
+
+
+def binding(*parts: str | int | None) -> bytes:
+    """The context of a value that belongs to exactly these key fields."""
+    return orjson.dumps(parts)
+
+
+def load_or_create_key(setting: str | None, database: Path) -> bytes:
+    """The 32 bytes of the setting (base64); without one, of the key file beside the database.
+
+    Raises:
+        ConfigurationError: the setting or the file is no such key, or others can read the file.
+    """
+    if setting is not None:
+        return _decoded(setting, "the encryption key (RELAY_ENCRYPTION_KEY)")
+    path = database.with_name(database.name + ".key")
+    try:
+        if not path.exists():
+            private_folder(path.parent)
+            _create_key_file(path)
+        return _read_key_file(path)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the key file {path} cannot be used: {error.strerror}"
+        ) from error
+
+
+def private_folder(path: Path) -> None:
+    """Create the folder and those above it that are missing, for this user alone."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def flush_folder(path: Path) -> None:
+    """Make the names in the folder last through a power loss."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _key_id(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()[:_KEY_ID_BYTES]
+
+
+def _decoded(text: str | bytes, origin: str) -> bytes:
+    try:
+        key = base64.b64decode(text.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != KEY_BYTES:
+        raise ConfigurationError(
+            f"{origin} is not base64 of {KEY_BYTES} bytes: make one with `openssl rand -base64 32`"
+        )
+    return key
+
+
+def _create_key_file(path: Path) -> None:
+    """Write a new key; whoever is first wins, and nobody ever sees half a file."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    text = base64.b64encode(secrets.token_bytes(KEY_BYTES)) + b"\n"
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 (a descriptor, not a path)
+            file.write(text)
+            file.flush()
+            os.fsync(descriptor)
+        _link(draft, path)
+    finally:
+        draft.unlink()
+    flush_folder(path.parent)
+
+
+def _link(draft: Path, path: Path) -> None:
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        return  # another process was first: its key counts
+
+
+def _read_key_file(path: Path) -> bytes:
+    if path.stat().st_mode & _READABLE_BY_OTHERS:
+        raise ConfigurationError(
+            f"the key file {path} can be read by others: run `chmod 600 {path}`, "
+            "and think of the key as known"
+        )
+    return _decoded(path.read_bytes(), f"the key file {path}")

@@ -1,0 +1,143 @@
+"""Opening the database so that a commit lasts, and transactions on it. Knows no table.
+
+One connection writes (the owner's), one reads; both belong to one process, see `ownership`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import apsw
+
+from conversion_relay.errors import ConfigurationError, StoreUnavailable
+
+_OLDEST_SQLITE = (3, 51, 3)  # older ones can corrupt a WAL that is reset (sqlite.org/wal.html)
+_FULL = 2  # PRAGMA synchronous; 3 (EXTRA) is stronger
+_BUSY_TIMEOUT = timedelta(seconds=1)
+_PAGE_BYTES = 8_192  # five deliveries fit one page; two fit one of 4,096
+_CHECKPOINT_PAGES = 2_000
+_KEPT_WAL_BYTES = 64 * 1024 * 1024
+_CACHE_KIBIBYTES = 32 * 1024
+_CACHED_STATEMENTS = 1_000  # an INSERT is a statement of its own for every number of rows
+_DAMAGED = (apsw.CorruptError, apsw.NotADBError)
+
+
+def require_sqlite(version: str) -> None:
+    """Refuse a SQLite whose WAL is not safe.
+
+    Raises:
+        ConfigurationError: it is too old.
+    """
+    if tuple(int(part) for part in version.split(".")) < _OLDEST_SQLITE:
+        oldest = ".".join(str(part) for part in _OLDEST_SQLITE)
+        raise ConfigurationError(
+            f"SQLite {version} can corrupt its log: install apsw {oldest} or newer"
+        )
+
+
+def open_writing(path: Path, database_bytes: int | None) -> apsw.Connection:
+    """The connection that writes: WAL, synchronous=FULL, foreign keys.
+
+    Raises:
+        ConfigurationError: the database cannot be made durable.
+        apsw.Error: it cannot be opened.
+    """
+    connection = apsw.Connection(str(path), statementcachesize=_CACHED_STATEMENTS)
+    try:
+        connection.set_busy_timeout(_milliseconds(_BUSY_TIMEOUT))
+        connection.pragma("page_size", _PAGE_BYTES)
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", _FULL)
+        connection.pragma("foreign_keys", 1)
+        connection.pragma("trusted_schema", 0)
+        connection.pragma("temp_store", "memory")
+        connection.pragma("cache_size", -_CACHE_KIBIBYTES)
+        connection.pragma("wal_autocheckpoint", _CHECKPOINT_PAGES)
+        connection.pragma("journal_size_limit", _KEPT_WAL_BYTES)
+        if database_bytes is not None:
+            page_bytes: int = connection.pragma("page_size")
+            connection.pragma("max_page_count", max(1, database_bytes // page_bytes))
+        require_durable(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_reading(path: Path) -> apsw.Connection:
+    """The connection that only reads; it never keeps a transaction open.
+
+    Raises:
+        apsw.Error: it cannot be opened.
+    """
+    connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+    connection.set_busy_timeout(_milliseconds(_BUSY_TIMEOUT))
+    connection.pragma("temp_store", "memory")
+    return connection
+
+
+def require_durable(connection: apsw.Connection) -> None:
+    """Refuse a database whose commits could be lost.
+
+    Raises:
+        ConfigurationError: it is not in WAL mode, or synchronous is weaker than FULL.
+    """
+    journal_mode: str = connection.pragma("journal_mode")
+    synchronous: int = connection.pragma("synchronous")
+    if journal_mode != "wal":
+        raise ConfigurationError(
+            f"the database uses journal_mode={journal_mode} and cannot be switched to wal: "
+            "put it on a local disk"
+        )
+    if synchronous < _FULL:
+        raise ConfigurationError(
+            f"the database runs with synchronous={synchronous}: a power loss would take committed "
+            "events with it; FULL is needed"
+        )
+
+
+def require_whole(connection: apsw.Connection) -> None:
+    """Look through the database after an unclean end.
+
+    Raises:
+        apsw.CorruptError: it is damaged.
+    """
+    if connection.pragma("quick_check", 1) != "ok":
+        raise apsw.CorruptError("quick_check")
+
+
+@contextmanager
+def transaction(connection: apsw.Connection) -> Iterator[None]:
+    """Everything inside is committed together, or rolled back."""
+    if connection.in_transaction:  # an earlier ROLLBACK failed with its disk
+        connection.execute("ROLLBACK")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def unavailable(error: apsw.Error) -> StoreUnavailable:
+    """What the caller is told: the kind of error, never a piece of the data."""
+    kind = type(error).__name__.removesuffix("Error")
+    code = getattr(error, "extendedresult", 0)
+    advice = ""
+    if isinstance(error, apsw.FullError):
+        advice = ": no space is left for the database"
+    elif isinstance(error, _DAMAGED):
+        advice = (
+            ": the database is damaged; stop the service, move the file with its -wal and -shm "
+            "aside, then restore a backup, or save what can be read with `sqlite3 FILE .recover`"
+        )
+    return StoreUnavailable(f"SQLite answered {kind} (code {code}){advice}")
+
+
+def _milliseconds(duration: timedelta) -> int:
+    return duration // timedelta(milliseconds=1)

@@ -1,0 +1,154 @@
+"""From new events to rows: duplicates, ids, sealing, inserts. Knows no thread and no queue.
+
+Used by the one connection that writes. `prepare` does the work that needs no transaction (nobody
+else writes, so what it finds still holds inside one), `keep` inserts, `committed` comes after.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+
+import apsw
+import orjson
+
+from conversion_relay.core.delivery import State
+from conversion_relay.core.plan import PlannedDelivery
+from conversion_relay.service.sealing import Packing, Sealer, binding
+from conversion_relay.service.store.port import NewEvent, Receipt
+from conversion_relay.service.store.sqlite.originals import seal_originals
+from conversion_relay.service.store.sqlite.queries import QUERIES, for_rows
+from conversion_relay.service.store.sqlite.times import to_microseconds
+
+Row = tuple[str | int | bytes | None, ...]
+EnvelopeKey = tuple[str, str]  # destination, envelope
+
+_ROWS_AT_ONCE = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Everything that several appends put into the database, with their receipts.
+
+    Attributes:
+        receipts: one for each append, in order.
+        envelopes: those the database does not have yet.
+        rows: for each query, in the order in which they are inserted.
+    """
+
+    receipts: list[Receipt]
+    envelopes: dict[EnvelopeKey, int]
+    rows: dict[str, list[Row]]
+
+
+class Ingest:
+    """Hands out ids and turns events into rows."""
+
+    def __init__(self, connection: apsw.Connection, sealer: Sealer) -> None:
+        self._sealer = sealer
+        self._last_event, self._last_delivery = connection.execute(QUERIES["last_ids"]).get
+        known = connection.execute(QUERIES["envelopes"])
+        self._envelopes: dict[EnvelopeKey, int] = {
+            (destination, envelope): number for number, destination, envelope in known
+        }
+
+    def prepare(
+        self, connection: apsw.Connection, appends: Sequence[Sequence[NewEvent]]
+    ) -> Prepared:
+        """Everything these appends lead to; nothing is written yet."""
+        events = list(chain.from_iterable(appends))
+        fresh = _fresh(connection, events)
+        flags = iter(fresh)
+        receipts = [Receipt(tuple(islice(flags, len(append)))) for append in appends]
+        new = [event for event, is_fresh in zip(events, fresh, strict=True) if is_fresh]
+        first_event = self._last_event + 1
+        self._last_event += len(new)
+        chunks = seal_originals(new, first_event, self._sealer)
+        envelopes = self._new_envelopes(new)
+        rows: dict[str, list[Row]] = {
+            "keep_envelope": [(number, *key) for key, number in envelopes.items()],
+            "keep_event": [_event_row(*pair) for pair in enumerate(new, first_event)],
+            "keep_originals": [(c.first_event, c.last_event, c.sealed) for c in chunks],
+            "keep_ledger": [_ledger_row(*pair) for pair in enumerate(new, first_event)],
+            "keep_delivery": self._delivery_rows(new, first_event, envelopes),
+        }
+        return Prepared(receipts, envelopes, rows)
+
+    def keep(self, connection: apsw.Connection, prepared: Prepared) -> None:
+        """Insert the rows, inside a transaction."""
+        for name, rows in prepared.rows.items():
+            for start in range(0, len(rows), _ROWS_AT_ONCE):
+                part = rows[start : start + _ROWS_AT_ONCE]
+                connection.execute(for_rows(name, len(part)), list(chain.from_iterable(part)))
+
+    def committed(self, prepared: Prepared) -> None:
+        """Remember what is now in the database."""
+        self._envelopes.update(prepared.envelopes)
+
+    def _new_envelopes(self, events: Iterable[NewEvent]) -> dict[EnvelopeKey, int]:
+        keys = {
+            (planned.destination, planned.envelope) for e in events for planned in e.deliveries
+        }
+        first = max(self._envelopes.values(), default=0) + 1
+        return {key: n for n, key in enumerate(sorted(keys - self._envelopes.keys()), first)}
+
+    def _delivery_rows(
+        self, events: Sequence[NewEvent], first_event: int, envelopes: dict[EnvelopeKey, int]
+    ) -> list[Row]:
+        planned = [(e, n, d) for n, e in enumerate(events, first_event) for d in e.deliveries]
+        values = [(d.body, _body_context(event, d)) for event, _, d in planned]
+        bodies = self._sealer.seal_all(values, Packing.PLAIN)
+        numbers = self._envelopes | envelopes
+        first = self._last_delivery + 1
+        self._last_delivery += len(planned)
+        rows: list[Row] = []
+        for number, ((event, event_number, d), body) in enumerate(
+            zip(planned, bodies, strict=True), first
+        ):
+            due_at = to_microseconds(event.received_at)
+            envelope = numbers[d.destination, d.envelope]
+            names = (d.mapping, d.event_name, d.event_id)
+            state = (due_at, State.PENDING.value, due_at)
+            rows.append((number, event_number, envelope, *names, *state, body))
+        return rows
+
+
+def body_context(source: str, message_id: str, destination: str, mapping: str) -> bytes:
+    """What a sealed body is bound to."""
+    return binding("body", source, message_id, destination, mapping)
+
+
+def _body_context(event: NewEvent, planned: PlannedDelivery) -> bytes:
+    return body_context(event.source, event.message_id, planned.destination, planned.mapping)
+
+
+def _fresh(connection: apsw.Connection, events: Sequence[NewEvent]) -> list[bool]:
+    """For each event whether neither the ledger nor an earlier one of these has its key."""
+    pairs = [(event.message_id, event.source) for event in events]
+    asked = orjson.dumps(pairs).decode()
+    known = set(orjson.loads(connection.execute(QUERIES["known"], {"pairs": asked}).get))
+    seen: set[tuple[str, str]] = set()
+    fresh: list[bool] = []
+    for position, pair in enumerate(pairs):
+        fresh.append(position not in known and pair not in seen)
+        seen.add(pair)
+    return fresh
+
+
+def _event_row(number: int, event: NewEvent) -> Row:
+    rejections = [[n.destination, n.mapping, n.field, n.reason] for n in event.rejections]
+    return (
+        number,
+        event.source,
+        event.message_id,
+        event.type,
+        to_microseconds(event.received_at),
+        event.disposition.value,
+        event.reason,
+        orjson.dumps(rejections).decode() if rejections else None,
+    )
+
+
+def _ledger_row(number: int, event: NewEvent) -> Row:
+    return event.message_id, event.source, to_microseconds(event.received_at), number

@@ -1,0 +1,30 @@
+"""The named queries of `queries.sql`. Knows no connection.
+
+`-- name: x` begins a query, which ends with its semicolon; other comments stay in place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+
+_NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+
+
+def _read(text: str) -> Mapping[str, str]:
+    _, *parts = _NAME.split(text)
+    bodies = (body.strip().removesuffix(";") for body in parts[1::2])
+    return MappingProxyType(dict(zip(parts[::2], bodies, strict=True)))
+
+
+QUERIES = _read(resources.files(__package__).joinpath("queries.sql").read_text("utf-8"))
+
+
+@cache
+def for_rows(name: str, count: int) -> str:
+    """The INSERT of that name with `count` rows of placeholders instead of one."""
+    head, values, placeholders = QUERIES[name].rpartition("VALUES ")
+    return head + values + ", ".join([placeholders] * count)

@@ -1,0 +1,106 @@
+"""What every store promises of the ends of claims, shown through the port alone."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from conversion_relay.core.delivery import State, Transition
+from conversion_relay.service.store.port import (
+    ClaimedDelivery,
+    Settlement,
+    Store,
+)
+from service.store.examples import LEASE, NOW, delivered, event, retried
+
+SECOND = timedelta(seconds=1)
+
+
+async def only_claim(store: Store) -> ClaimedDelivery:
+    (claim,) = await store.claim("tiktok", 10, LEASE, NOW)
+    return claim
+
+
+async def test_a_lease_that_ran_out_counts_as_an_unknown_outcome(store: Store) -> None:
+    await store.append([event("a")])
+    first = await only_claim(store)
+    assert await store.claim("tiktok", 10, LEASE, NOW + LEASE - SECOND) == ()
+    (second,) = await store.claim("tiktok", 10, LEASE, NOW + LEASE)
+    assert (second.id, second.attempts, second.first_unknown_at) == (first.id, 2, NOW)
+    assert second.fence > first.fence
+    (third,) = await store.claim("tiktok", 10, LEASE, NOW + 2 * LEASE)
+    assert (third.attempts, third.first_unknown_at) == (3, NOW)
+
+
+async def test_a_late_settlement_changes_nothing(store: Store) -> None:
+    await store.append([event("a")])
+    late = await only_claim(store)
+    (current,) = await store.claim("tiktok", 10, LEASE, NOW + LEASE)
+    assert await store.settle([delivered(late)], NOW + LEASE) == 0
+    assert (await store.deliveries(["a"]))[0].state is State.CLAIMED
+    assert await store.settle([delivered(current), delivered(late)], NOW + LEASE) == 1
+
+
+async def test_a_settlement_counts_once(store: Store) -> None:
+    await store.append([event("a")])
+    claim = await only_claim(store)
+    assert await store.settle([delivered(claim), delivered(claim)], NOW) == 1
+    assert await store.settle([retried(claim, NOW)], NOW) == 0
+    assert await store.settle([], NOW) == 0
+    assert (await store.deliveries(["a"]))[0].state is State.DELIVERED
+
+
+@pytest.mark.parametrize("state", [State.DELIVERED, State.DEAD, State.UNCERTAIN])
+async def test_a_final_state_is_final(store: Store, state: State) -> None:
+    await store.append([event("a")])
+    claim = await only_claim(store)
+    transition = Transition(state, reason="said so")
+    assert await store.settle([Settlement(claim.id, claim.fence, transition)], NOW) == 1
+    (record,) = await store.deliveries(["a"])
+    assert (record.state, record.reason, record.attempts) == (state, "said so", 1)
+    assert await store.claim("tiktok", 10, LEASE, NOW + timedelta(days=30)) == ()
+    assert await store.next_due("tiktok") is None
+    assert (await store.totals()).deliveries == {("tiktok", state): 1}
+
+
+async def test_a_retry_is_due_when_it_was_said_to_be(store: Store) -> None:
+    await store.append([event("a")])
+    due_at = NOW + 5 * SECOND
+    assert await store.settle([retried(await only_claim(store), due_at)], NOW) == 1
+    (record,) = await store.deliveries(["a"])
+    assert (record.state, record.reason) == (State.PENDING, "busy")
+    assert await store.claim("tiktok", 10, LEASE, due_at - SECOND) == ()
+    (claim,) = await store.claim("tiktok", 10, LEASE, due_at)
+    assert (claim.attempts, claim.first_unknown_at) == (2, None)
+
+
+async def test_the_first_unknown_outcome_is_kept_for_good(store: Store) -> None:
+    await store.append([event("a")])
+    await store.settle([retried(await only_claim(store), NOW, unknown_at=NOW + SECOND)], NOW)
+    claim = await only_claim(store)
+    assert claim.first_unknown_at == NOW + SECOND
+    await store.settle([retried(claim, NOW)], NOW)
+    claim = await only_claim(store)
+    assert claim.first_unknown_at == NOW + SECOND
+    await store.settle([retried(claim, NOW, unknown_at=NOW + LEASE)], NOW)
+    assert (await only_claim(store)).first_unknown_at == NOW + SECOND
+
+
+@pytest.mark.parametrize(
+    "transition",
+    [
+        Transition(State.CLAIMED),
+        Transition(State.CLAIMED, NOW),
+        Transition(State.PENDING),
+        Transition(State.DEAD, NOW),
+    ],
+)
+async def test_what_is_no_transition_is_a_fault_of_the_caller(
+    store: Store, transition: Transition
+) -> None:
+    await store.append([event("a")])
+    claim = await only_claim(store)
+    with pytest.raises(ValueError, match="no transition"):
+        await store.settle([Settlement(claim.id, claim.fence, transition)], NOW)
+    assert (await store.deliveries(["a"]))[0].state is State.CLAIMED
