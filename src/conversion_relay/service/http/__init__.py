@@ -1,0 +1,1 @@
+"""The HTTP edge: the webhook, health, metrics and admin paths."""

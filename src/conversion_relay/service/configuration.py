@@ -1,0 +1,195 @@
+"""Reads the configuration: the environment alone, or a TOML file with the environment beside it.
+
+Secrets come from the environment or from files, never from the TOML: there, `"env:NAME"` and
+`"file:PATH"` say where a secret is found. Every problem is reported at once, never with a value.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from pydantic import ValidationError
+
+from conversion_relay.core.values import Json, JsonObject
+from conversion_relay.errors import ConfigurationError
+from conversion_relay.service.environment import (
+    CONFIG_VARIABLE,
+    DEFAULT_DESTINATION,
+    DEFAULT_SOURCE,
+    DESTINATION,
+    SOURCE,
+    VARIABLES,
+    Variable,
+    read_secret_file,
+    value_of,
+)
+from conversion_relay.service.settings import Configuration
+
+_SECRETS: Final = frozenset(
+    {"access_token", "signing_secrets", "bearer_tokens", "admin_token", "encryption_key"}
+)
+_UNUSED_VALUE: Final = "placeholder"
+_ENVIRONMENT: Final = "the environment"
+_Placeholders: TypeAlias = "tuple[tuple[tuple[str, ...], str], ...]"
+_PLACEHOLDERS: Final[_Placeholders] = (
+    ((*SOURCE, "authentication"), "none"),
+    ((*DESTINATION, "access_token"), _UNUSED_VALUE),
+    ((*DESTINATION, "pixel_code"), "PIXEL_CODE"),
+)
+
+
+def load(environment: Mapping[str, str], config_file: Path | None = None) -> Configuration:
+    """The configuration of the service.
+
+    Args:
+        environment: the process's variables.
+        config_file: a TOML file; RELAY_CONFIG names one when this is None.
+
+    Raises:
+        ConfigurationError: with every problem found.
+    """
+    return _load(environment, config_file, placeholders=())
+
+
+def load_for_preview(
+    environment: Mapping[str, str], config_file: Path | None = None
+) -> Configuration:
+    """The configuration with placeholders where credentials would be: enough for `preview`.
+
+    Raises:
+        ConfigurationError: with every problem found.
+    """
+    kept = {name: value for name, value in environment.items() if not _is_credential(name)}
+    return _load(kept, config_file, _PLACEHOLDERS)
+
+
+def _is_credential(name: str) -> bool:
+    return any(
+        name in {variable.name, f"{variable.name}_FILE"}
+        and (variable.target[:2] == SOURCE or variable.target[-1] in _SECRETS)
+        for variable in VARIABLES
+    )
+
+
+def _load(
+    environment: Mapping[str, str], config_file: Path | None, placeholders: _Placeholders
+) -> Configuration:
+    named = value_of(CONFIG_VARIABLE.name, environment)
+    path = config_file or (Path(named) if named else None)
+    if path is None:
+        tree, origin = _from_environment(environment), _ENVIRONMENT
+    else:
+        tree, origin = _from_toml(path, environment, needed=not placeholders), str(path)
+    for target, value in placeholders:
+        if path is None or target[0] not in tree:
+            _put(tree, target, value, keep=True)
+    try:
+        return Configuration.model_validate(tree)
+    except ValidationError as error:
+        raise ConfigurationError(_explain(error, origin)) from None
+
+
+def _from_environment(environment: Mapping[str, str]) -> JsonObject:
+    tree: JsonObject = {"sources": {DEFAULT_SOURCE: {}}, "destinations": {DEFAULT_DESTINATION: {}}}
+    _fill(tree, VARIABLES, environment)
+    return tree
+
+
+def _from_toml(path: Path, environment: Mapping[str, str], *, needed: bool) -> JsonObject:
+    """The file; for the service itself the environment decides over it, as containers expect."""
+    tree = _read_toml(path)
+    _resolve_secrets(tree, path, environment, needed=needed)
+    _fill(tree, [one for one in VARIABLES if one.target[0] == "service"], environment)
+    return tree
+
+
+def _fill(tree: JsonObject, variables: Sequence[Variable], environment: Mapping[str, str]) -> None:
+    for variable in variables:
+        value = value_of(variable.name, environment)
+        if value is not None:
+            _put(tree, variable.target, [value] if variable.many else value)
+
+
+def _put(tree: JsonObject, target: tuple[str, ...], value: Json, *, keep: bool = False) -> None:
+    """Sets the value at the target; `keep` leaves a value that is there already."""
+    branch = tree
+    for key in target[:-1]:
+        below = branch.setdefault(key, {})
+        if not isinstance(below, dict):
+            return
+        branch = below
+    if not (keep and target[-1] in branch):
+        branch[target[-1]] = value
+
+
+def _read_toml(path: Path) -> JsonObject:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path} is no TOML: {error}") from error
+
+
+def _resolve_secrets(
+    tree: JsonObject, path: Path, environment: Mapping[str, str], *, needed: bool
+) -> None:
+    """Replaces each secret's reference by the secret, and relative paths by absolute ones."""
+    problems: list[str] = []
+
+    def resolved(reference: object, where: str) -> str | None:
+        kind, _, name = reference.partition(":") if isinstance(reference, str) else ("", "", "")
+        if kind not in {"env", "file"} or not name:
+            problems.append(
+                f'{where} must say where the secret is found: "env:NAME" or "file:PATH"; '
+                "secrets do not belong in the file"
+            )
+            return None
+        if not needed:
+            return _UNUSED_VALUE
+        if kind == "file":
+            return read_secret_file(path.parent / name, where)
+        value = value_of(name, environment)
+        if value is None:
+            problems.append(f"{where} names the environment variable {name}, which is not set")
+        return value
+
+    _walk(tree, str(path), resolved, path.parent)
+    if problems:
+        raise ConfigurationError("\n".join(problems))
+
+
+def _walk(
+    tree: JsonObject, where: str, resolved: Callable[[object, str], str | None], folder: Path
+) -> None:
+    for key, value in tree.items():
+        place = f"{where}: {key}" if where.endswith(".toml") else f"{where}.{key}"
+        if isinstance(value, dict):
+            _walk(value, place, resolved, folder)
+        elif key in _SECRETS and isinstance(value, list):
+            tree[key] = [resolved(item, f"{place}[{n}]") for n, item in enumerate(value)]
+        elif key in _SECRETS:
+            tree[key] = resolved(value, place)
+        elif key in {"mappings", "presets_folder"} and isinstance(value, str):
+            tree[key] = str(folder / value)
+
+
+def _explain(error: ValidationError, origin: str) -> str:
+    problems = [f"The configuration ({origin}) cannot be used:"]
+    for problem in error.errors(include_url=False, include_input=False):
+        target = tuple(str(part) for part in problem["loc"])
+        message = problem["msg"].removeprefix("Value error, ")
+        problems.append(f"- {_name_of(target, origin)}: {message}")
+    return "\n".join(problems)
+
+
+def _name_of(target: tuple[str, ...], origin: str) -> str:
+    """What the operator calls the setting: the variable's name, or the path in the file."""
+    if origin == _ENVIRONMENT:
+        for variable in VARIABLES:
+            if variable.target == target[: len(variable.target)]:
+                return variable.name
+    return ".".join(target) or "the file"

@@ -1,0 +1,132 @@
+"""Health, readiness, metrics and the admin paths behind their token.
+
+Knows the store by its port; shows counts and states, never an event's content.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query
+from starlette.datastructures import Headers
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from conversion_relay import __version__
+from conversion_relay.service.http.problems import Problem, retry_after
+from conversion_relay.service.http.signature import has_token
+from conversion_relay.service.metrics import Metrics
+from conversion_relay.service.store.port import DeliveryRecord, Store
+
+_ADMIN_PREFIX: Final = "/api"
+MessageIds = Annotated[list[str], Query(min_length=1, max_length=100)]
+
+
+class AdminGuard:
+    """Lets only those with the admin token through to `/` and `/api`."""
+
+    def __init__(self, app: ASGIApp, token: str | None) -> None:
+        self._app = app
+        self._tokens = () if token is None else (token.encode(),)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes the request on, or answers 403 or 401."""
+        if scope["type"] == "http" and _is_admin_path(scope["path"]):
+            problem = self._problem(Headers(scope=scope))
+            if problem is not None:
+                await problem.response()(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+    def _problem(self, headers: Headers) -> Problem | None:
+        if not self._tokens:
+            return Problem(
+                HTTPStatus.FORBIDDEN,
+                "no-admin-token",
+                "The admin paths are closed because no admin token is configured: set "
+                "RELAY_ADMIN_TOKEN, then send it as Authorization: Bearer …",
+            )
+        authorization = headers.get("authorization")
+        if authorization is not None and has_token(self._tokens, authorization.encode("latin-1")):
+            return None
+        return Problem(
+            HTTPStatus.UNAUTHORIZED,
+            "unauthorized",
+            "This path needs the admin token (RELAY_ADMIN_TOKEN) as Authorization: Bearer …",
+            {"WWW-Authenticate": "Bearer"},
+        )
+
+
+def _is_admin_path(path: str) -> bool:
+    return path in {"/", _ADMIN_PREFIX} or path.startswith(f"{_ADMIN_PREFIX}/")
+
+
+def operations_router(
+    store: Store, metrics: Metrics, unready: Callable[[], Awaitable[str | None]]
+) -> APIRouter:
+    """The paths for operators.
+
+    Args:
+        store: asked for its totals.
+        metrics: shown at /metrics.
+        unready: why the service cannot do its work, or None when it can.
+    """
+    router = APIRouter()
+    _add_health(router, metrics, unready)
+    _add_admin(router, store)
+    return router
+
+
+def _add_health(
+    router: APIRouter, metrics: Metrics, unready: Callable[[], Awaitable[str | None]]
+) -> None:
+    @router.get("/healthz", summary="The process answers")
+    async def healthz() -> dict[str, str]:
+        return {"status": "ok", "version": __version__}
+
+    @router.get("/readyz", summary="The store can be read and the workers run")
+    async def readyz() -> Response:
+        reason = await unready()
+        if reason is None:
+            return JSONResponse({"status": "ready"})
+        return Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", reason, retry_after(1)
+        ).response()
+
+    @router.get("/metrics", summary="Counters for Prometheus")
+    async def show_metrics() -> Response:
+        return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
+
+
+def _add_admin(router: APIRouter, store: Store) -> None:
+    @router.get("/", summary="Where the admin paths are")
+    async def index() -> dict[str, str]:
+        return {"service": "conversion-relay", "version": __version__, "status": "/api/status"}
+
+    @router.get("/api/status", summary="What is kept: events by what became of them, deliveries")
+    async def status() -> dict[str, dict[str, int] | dict[str, dict[str, int]]]:
+        totals = await store.totals()
+        deliveries: dict[str, dict[str, int]] = {}
+        for (destination, state), count in totals.deliveries.items():
+            deliveries.setdefault(destination, {})[state.value] = count
+        events = {disposition.value: count for disposition, count in totals.events.items()}
+        return {"events": events, "deliveries": deliveries}
+
+    @router.get("/api/deliveries", summary="The deliveries of events, by their messageIds")
+    async def deliveries(message_id: MessageIds) -> dict[str, list[dict[str, str | int | None]]]:
+        records = await store.deliveries(message_id)
+        return {"deliveries": [_shown(record) for record in records]}
+
+
+def _shown(record: DeliveryRecord) -> dict[str, str | int | None]:
+    return {
+        "messageId": record.message_id,
+        "destination": record.destination,
+        "mapping": record.mapping,
+        "event": record.event_name,
+        "state": record.state.value,
+        "attempts": record.attempts,
+        "reason": record.reason,
+    }

@@ -1,0 +1,76 @@
+"""Counters for Prometheus, in a registry of their own.
+
+Labels hold configured names and TikTok's event names, never a value from an event's properties.
+"""
+
+from __future__ import annotations
+
+import re
+
+from prometheus_client import CollectorRegistry, Counter, generate_latest
+
+from conversion_relay.core.plan import Note
+
+_POSITION = re.compile(r"\.\d+(?=\.|$)")
+
+
+class Metrics:
+    """Every counter of the service."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.received = self._counter(
+            "relay_events_kept", "Events kept, by what became of them", "source", "disposition"
+        )
+        self.duplicates = self._counter(
+            "relay_events_duplicate", "Events whose messageId was known already", "source"
+        )
+        self.refused = self._counter(
+            "relay_requests_refused", "Requests that were not taken", "source", "problem"
+        )
+        self._rejected = self._counter(
+            "relay_mapping_rejections",
+            "Events a mapping could not use",
+            "destination",
+            "mapping",
+            "field",
+        )
+        self._warnings = self._counter(
+            "relay_mapping_warnings",
+            "Optional fields left out or replaced",
+            "destination",
+            "mapping",
+            "field",
+        )
+        self.settled = self._counter(
+            "relay_deliveries_settled",
+            "Ends of delivery attempts, by the state that followed",
+            "destination",
+            "state",
+        )
+        self.requests = self._counter(
+            "relay_destination_requests",
+            "Requests to the destination, by what came back",
+            "destination",
+            "result",
+        )
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(name, meaning, labels, registry=self._registry)
+
+    def count_warning(self, note: Note) -> None:
+        """One optional field was left out or replaced."""
+        self._warnings.labels(note.destination, note.mapping, _field_label(note.field)).inc()
+
+    def count_rejection(self, note: Note) -> None:
+        """One mapping could not use an event."""
+        self._rejected.labels(note.destination, note.mapping, _field_label(note.field)).inc()
+
+    def exposition(self) -> bytes:
+        """All of them in Prometheus's text format."""
+        return generate_latest(self._registry)
+
+
+def _field_label(field: str) -> str:
+    """The field without positions in lists, of which there would be too many."""
+    return _POSITION.sub(".*", field)

@@ -1,0 +1,166 @@
+"""What can be configured, with its defaults and limits.
+
+These models are the border: they are filled from the environment or a TOML file by
+`configuration.py` and are frozen from then on. Knows no file and no environment.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+from urllib.parse import urlsplit
+
+import phonenumbers
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from conversion_relay.core.plan import OnInvalidField
+
+TIKTOK_API_URL: Final = "https://business-api.tiktok.com"
+LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+_SQLITE_URL = "sqlite:///"
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+def _checked_region(region: str) -> str:
+    if region.upper() not in phonenumbers.SUPPORTED_REGIONS:
+        message = 'must be a two-letter country code such as "US"'
+        raise ValueError(message)
+    return region.upper()
+
+
+def _checked_database_url(url: str) -> str:
+    if not url.startswith(_SQLITE_URL) or url == _SQLITE_URL:
+        message = "must be sqlite:///relative/path.db or sqlite:////absolute/path.db"
+        raise ValueError(message)
+    return url
+
+
+def _plain_text(text: str) -> str:
+    if not text.strip() or text != text.strip() or not text.isprintable():
+        message = "must be a text without surrounding white space or control characters"
+        raise ValueError(message)
+    return text
+
+
+def _secret_text(secret: SecretStr) -> SecretStr:
+    value = secret.get_secret_value()
+    if not value.strip() or not value.isascii() or not value.isprintable():
+        message = "must be a non-empty text of printable ASCII characters"
+        raise ValueError(message)
+    return secret
+
+
+PlainText = Annotated[str, AfterValidator(_plain_text)]
+Secret = Annotated[SecretStr, AfterValidator(_secret_text)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class ServiceSettings(_Settings):
+    """The service itself."""
+
+    host: PlainText = "127.0.0.1"
+    port: Port = 8080
+    database_url: Annotated[str, AfterValidator(_checked_database_url)] = (
+        "sqlite:///relay-data/relay.db"
+    )
+    admin_token: Secret | None = None
+    encryption_key: Secret | None = None
+    presets_folder: Path | None = None
+    max_body_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
+    max_event_bytes: Annotated[int, Field(ge=256)] = 64 * 1024
+    max_batch_events: Annotated[int, Field(ge=1)] = 4000
+    receive_seconds: Annotated[float, Field(gt=0)] = 30.0
+    log_format: Literal["auto", "json", "console"] = "auto"
+
+    @property
+    def database_path(self) -> Path:
+        """Where the embedded database lies."""
+        return Path(self.database_url.removeprefix(_SQLITE_URL))
+
+
+class SourceSettings(_Settings):
+    """Who may post events under this source's name.
+
+    Several secrets and tokens are for rotation: each of them is accepted.
+    """
+
+    authentication: Literal["required", "none"] = "required"
+    signing_secrets: tuple[Secret, ...] = ()
+    bearer_tokens: tuple[Secret, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_credentials(self) -> Self:
+        given = bool(self.signing_secrets or self.bearer_tokens)
+        if self.authentication == "required" and not given:
+            message = (
+                "has no credential, so anybody could post conversions to it. Give it a signing "
+                "secret (SEGMENT_SHARED_SECRET) or a bearer token (RELAY_BEARER_TOKEN), or say "
+                'authentication = "none" (RELAY_AUTHENTICATION=none) if that is meant'
+            )
+            raise ValueError(message)
+        if self.authentication == "none" and given:
+            message = (
+                'says authentication = "none" but has credentials, which would not be checked: '
+                "remove the one or the other"
+            )
+            raise ValueError(message)
+        return self
+
+
+class DestinationSettings(_Settings):
+    """One TikTok pixel and what is sent to it."""
+
+    pixel_code: PlainText
+    access_token: Secret
+    test_event_code: PlainText | None = None
+    api_url: str = TIKTOK_API_URL
+    allow_any_api_host: bool = False
+    presets: PlainText = "tiktok-conversions"
+    mappings: Path | None = None
+    on_invalid_field: OnInvalidField = OnInvalidField.OMIT
+    default_phone_region: Annotated[str, AfterValidator(_checked_region)] | None = None
+    lower_case_external_id: bool = True
+    partner_name: PlainText | None = None
+    max_requests_in_flight: Annotated[int, Field(ge=1, le=64)] = 4
+
+    @model_validator(mode="after")
+    def _api_url_is_pinned(self) -> Self:
+        parts = urlsplit(self.api_url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
+            message = f"api_url must be like {TIKTOK_API_URL}"
+            raise ValueError(message)
+        genuine = self.api_url.rstrip("/") == TIKTOK_API_URL
+        loopback = parts.hostname in LOOPBACK_HOSTS
+        if not (genuine or loopback or self.allow_any_api_host):
+            message = (
+                f"api_url may be {TIKTOK_API_URL} or a sandbox on this machine; access tokens are "
+                "sent there, so another host needs allow_any_api_host = true "
+                "(TIKTOK_API_ALLOW_ANY_HOST=true)"
+            )
+            raise ValueError(message)
+        return self
+
+
+def _checked_names(value: dict[str, _Settings]) -> dict[str, _Settings]:
+    for name in value:
+        if not _NAME.fullmatch(name):
+            message = f'the name "{name}" may hold letters, digits, "-" and "_" only'
+            raise ValueError(message)
+    return value
+
+
+class Configuration(_Settings):
+    """Everything that can be configured."""
+
+    service: ServiceSettings = ServiceSettings()
+    sources: Annotated[
+        dict[str, SourceSettings], Field(min_length=1), AfterValidator(_checked_names)
+    ]
+    destinations: Annotated[
+        dict[str, DestinationSettings], Field(min_length=1), AfterValidator(_checked_names)
+    ]
