@@ -91,7 +91,13 @@ class Webhook:
             known = source if source in self.sources else "unknown"
             self.metrics.refused.labels(known, result.slug).inc()
             level = self.log.error if result.slug == "batch-lacks-bearer" else self.log.warning
-            level("webhook.refused", source=known, status=result.status.value, problem=result.slug)
+            level(
+                "webhook.refused",
+                source=known,
+                status=result.status.value,
+                problem=result.slug,
+                detail=result.detail,
+            )
             return result.response()
         return Response(orjson.dumps(result), media_type="application/json")
 

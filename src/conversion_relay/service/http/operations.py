@@ -18,7 +18,7 @@ from conversion_relay import __version__
 from conversion_relay.service.http.problems import Problem, retry_after
 from conversion_relay.service.http.signature import has_token
 from conversion_relay.service.metrics import Metrics
-from conversion_relay.service.store.port import DeliveryRecord, Store
+from conversion_relay.service.store.port import DeliveryRecord, Disposition, Store
 
 _ADMIN_PREFIX: Final = "/api"
 MessageIds = Annotated[list[str], Query(min_length=1, max_length=100)]
@@ -111,7 +111,7 @@ def _add_admin(router: APIRouter, store: Store) -> None:
         deliveries: dict[str, dict[str, int]] = {}
         for (destination, state), count in totals.deliveries.items():
             deliveries.setdefault(destination, {})[state.value] = count
-        events = {disposition.value: count for disposition, count in totals.events.items()}
+        events = {one.value: totals.events.get(one, 0) for one in Disposition}
         return {"events": events, "deliveries": deliveries}
 
     @router.get("/api/deliveries", summary="The deliveries of events, by their messageIds")
