@@ -25,7 +25,7 @@ from conversion_relay.core.values import JsonObject
 
 @dataclass(frozen=True, slots=True)
 class Greet:
-    """Says a name, and refuses to greet "nobody"."""
+    """Says a name, refuses to greet "nobody", and breaks at "explosive"."""
 
     slug: str = "greet"
     fields: tuple[Field, ...] = (
@@ -38,6 +38,8 @@ class Greet:
         self, payload: JsonObject, event: SegmentEvent, now: datetime
     ) -> Built | FieldProblem:
         """A greeting."""
+        if payload["name"] == "explosive":
+            raise ZeroDivisionError
         if payload["name"] == "nobody":
             return FieldProblem("name", "nobody cannot be greeted")
         warnings = (FieldProblem("name", "is short"),) if payload["name"] == "x" else ()

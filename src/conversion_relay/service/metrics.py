@@ -6,6 +6,7 @@ Labels hold configured names and TikTok's event names, never a value from an eve
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 
@@ -58,13 +59,11 @@ class Metrics:
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
         return Counter(name, meaning, labels, registry=self._registry)
 
-    def count_warning(self, note: Note) -> None:
-        """One optional field was left out or replaced."""
-        self._warnings.labels(note.destination, note.mapping, _field_label(note.field)).inc()
-
-    def count_rejection(self, note: Note) -> None:
-        """One mapping could not use an event."""
-        self._rejected.labels(note.destination, note.mapping, _field_label(note.field)).inc()
+    def count_notes(self, warnings: Sequence[Note], rejections: Sequence[Note]) -> None:
+        """What the mappings could not use of an event."""
+        for counter, notes in ((self._warnings, warnings), (self._rejected, rejections)):
+            for note in notes:
+                counter.labels(note.destination, note.mapping, _field_label(note.field)).inc()
 
     def exposition(self) -> bytes:
         """All of them in Prometheus's text format."""

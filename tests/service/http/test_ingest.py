@@ -5,17 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import cast
 
 import httpx
 import orjson
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Route
 from starlette.types import Message, Scope
 
 from conversion_relay.core.values import Json
 from conversion_relay.errors import StoreBusy, StoreError, StoreUnavailable
-from conversion_relay.service.store.port import NewEvent, Receipt
+from conversion_relay.service.app import now
+from conversion_relay.service.http.body import BodyLimits
+from conversion_relay.service.http.ingest import IngestLimits, Webhook
+from conversion_relay.service.http.signature import Credentials
+from conversion_relay.service.metrics import Metrics
+from conversion_relay.service.store.port import NewEvent, Receipt, Store
 from support.events import order, signature
+from support.lines import Lines
 from support.running import BEARER, SECRET, World, world
+from support.toy import hello, target
 
 
 @pytest.fixture
@@ -220,27 +230,56 @@ async def test_other_doors(here: World) -> None:
     _problem(answer, 415, "unsupported-encoding")
 
 
-class FailingStore:
-    """A store whose disk is full, whose queue is full, or that is broken."""
+class OneAnswer:
+    """A store that answers every append alike: with an error, or that all is new."""
 
-    def __init__(self, error: StoreError) -> None:
+    def __init__(self, error: StoreError | None = None) -> None:
         self.error = error
+        self.kept: list[NewEvent] = []
 
     async def append(self, events: Sequence[NewEvent]) -> Receipt:
-        """Fails, whatever it is given."""
-        del events
-        raise self.error
+        """Keeps the events in memory, or fails."""
+        if self.error is not None:
+            raise self.error
+        self.kept.extend(events)
+        return Receipt((True,) * len(events))
+
+
+async def _post_to_toy(store: OneAnswer, body: Json) -> tuple[httpx.Response, Lines]:
+    """Posts to an endpoint of its own, with the toy destination behind it."""
+    log = Lines()
+    webhook = Webhook(
+        sources={"open": Credentials()},
+        targets=[target()],
+        store=cast("Store", store),
+        limits=IngestLimits(BodyLimits(100_000, 5.0), 10_000, 100),
+        clock=now,
+        arrived=lambda: None,
+        metrics=Metrics(),
+        log=log,
+    )
+    application = Starlette(routes=[Route("/{source}", webhook, methods=["POST"])])
+    transport = httpx.ASGITransport(app=application)
+    async with httpx.AsyncClient(transport=transport, base_url="http://toy") as client:
+        return await client.post("/open", content=orjson.dumps(body)), log
 
 
 @pytest.mark.parametrize("error", [StoreBusy("queue full"), StoreUnavailable("disk full")])
-async def test_what_cannot_be_kept_is_not_taken(here: World, error: StoreError) -> None:
-    append = here.relay.store.append
-    here.relay.store.append = FailingStore(error).append  # type: ignore[method-assign]
-    answer = await here.post(order("m-1"))
+async def test_what_cannot_be_kept_is_not_taken(error: StoreError) -> None:
+    answer, log = await _post_to_toy(OneAnswer(error), hello().payload)
     assert "Send them again" in _problem(answer, 503, "not-kept")
     assert int(answer.headers["retry-after"]) > 0
-    here.relay.store.append = append  # type: ignore[method-assign]
-    assert (await here.post(order("m-1"))).json()["accepted"] == 1
+    assert "webhook.not_kept" in log.events
+
+
+async def test_an_event_that_trips_a_fault_of_ours_costs_no_other() -> None:
+    store = OneAnswer()
+    batch: Json = [hello("explosive", "m-1").payload, hello("Ada", "m-2").payload]
+    answer, log = await _post_to_toy(store, batch)
+    assert answer.json() | {"quarantined": 1, "planned": 1} == answer.json()
+    assert "webhook.not_planned" in log.events
+    assert store.kept[0].reason == "it could not be planned (ZeroDivisionError)"
+    assert b"explosive" in store.kept[0].original
 
 
 async def test_an_event_without_a_message_id_is_recognised_again(here: World) -> None:

@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from http import HTTPStatus
 from typing import Final
 
 import orjson
@@ -30,16 +29,15 @@ from conversion_relay.core.decoding import (
 from conversion_relay.core.event import MAX_MESSAGE_ID_CHARACTERS, MalformedEvent, SegmentEvent
 from conversion_relay.core.plan import Target, plan
 from conversion_relay.errors import StoreError
+from conversion_relay.service.http import refusals
 from conversion_relay.service.http.body import BodyLimits, ClientGone, receive_body
-from conversion_relay.service.http.problems import Problem, retry_after
+from conversion_relay.service.http.problems import Problem
 from conversion_relay.service.http.signature import Credentials, Presented, Verdict, verify
 from conversion_relay.service.logs import Log
 from conversion_relay.service.metrics import Metrics
 from conversion_relay.service.store.port import Disposition, NewEvent, Receipt, Store
 
 _EVENTS_BETWEEN_PAUSES: Final = 50
-_RETRY_SECONDS: Final = 5
-_HALF_SIGNED_RETRY_SECONDS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +105,9 @@ class Webhook:
         """What was kept of the request, or why nothing was."""
         accepted = self.sources.get(source)
         if accepted is None:
-            return Problem(
-                HTTPStatus.NOT_FOUND, "unknown-source", "No source of this name is configured."
-            )
+            return refusals.unknown_source()
         if headers.get("content-encoding", "identity").lower() != "identity":
-            return _unsupported_encoding()
+            return refusals.unsupported_encoding()
         body = await receive_body(receive, headers, self.limits.body)
         if isinstance(body, Problem):
             return body
@@ -134,32 +130,22 @@ class Webhook:
         presented = Presented(_raw(headers, "x-signature"), _raw(headers, "authorization"))
         verdict = verify(accepted, presented, body, signed)
         if verdict in {Verdict.MISSING, Verdict.WRONG}:
-            return _unauthorized(accepted, verdict)
+            return refusals.unauthorized(accepted, verdict)
         if text is None:
-            return _unreadable("it is not UTF-8")
+            return refusals.unreadable("it is not UTF-8")
         events = decode_list(text) if batch else _single(decode(text))
         if isinstance(events, Undecodable):
-            return _unreadable(events.reason)
+            return refusals.unreadable(events.reason)
         if verdict is Verdict.FIRST_ONLY and len(events) > 1:
-            return _half_signed(accepted)
+            return refusals.half_signed(accepted)
         return self._within_limits(events, batch=batch)
 
     def _within_limits(self, events: list[Decoded], *, batch: bool) -> list[Decoded] | Problem:
         limits = self.limits
         if len(events) > limits.max_batch_events:
-            return Problem(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                "batch-too-long",
-                f"{len(events)} events in one request, at most {limits.max_batch_events} are "
-                "taken. Lower the batch size in Segment, or raise RELAY_MAX_BATCH_EVENTS.",
-            )
+            return refusals.batch_too_long(len(events), limits.max_batch_events)
         if not batch and _size(events[0]) > limits.max_event_bytes:
-            return Problem(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                "event-too-large",
-                f"The event is larger than {limits.max_event_bytes} bytes (Segment's own limit is "
-                "32 KB). Raise RELAY_MAX_EVENT_BYTES if that is meant.",
-            )
+            return refusals.event_too_large(limits.max_event_bytes)
         return events
 
     async def _keep(self, source: str, events: list[Decoded]) -> Problem | dict[str, bool | int]:
@@ -172,7 +158,7 @@ class Webhook:
             receipt = await self.store.append(planned)
         except StoreError as error:
             self.log.error("webhook.not_kept", source=source, reason=str(error))
-            return _not_kept()
+            return refusals.not_kept()
         if any(event.deliveries for event in planned):
             self.arrived()
         return self._account(source, planned, receipt)
@@ -181,44 +167,30 @@ class Webhook:
         """The event with everything it leads to; what is no event goes into quarantine."""
         now = self.clock()
         original = event.text.encode(errors="surrogatepass")
-        parsed = SegmentEvent.parse(event.value)
-        reason = self._malformed(parsed, original)
-        if isinstance(parsed, MalformedEvent) or reason is not None:
-            kind = "" if isinstance(parsed, MalformedEvent) else parsed.type
-            return NewEvent(
-                source, _content_id(original), kind, now, original,
-                Disposition.QUARANTINED, reason=reason,
-            )  # fmt: skip
-        completed = _completed(parsed, original, now)
-        result = plan(completed, self.targets, now)
-        disposition = Disposition.PLANNED if result.deliveries else Disposition.REJECTED
-        if result.unmatched:
-            disposition = Disposition.UNMATCHED
-        for note in result.warnings:
-            self.metrics.count_warning(note)
-        return NewEvent(
-            source, _ledger_id(parsed, original), parsed.type, now, original,
-            disposition, result.deliveries, result.rejections,
-        )  # fmt: skip
-
-    def _malformed(self, parsed: SegmentEvent | MalformedEvent, original: bytes) -> str | None:
+        parsed = self._parsed(event, original)
         if isinstance(parsed, MalformedEvent):
-            return parsed.reason
+            return _quarantined(source, original, now, parsed.reason)
+        try:
+            return _planned(source, parsed, original, self.targets, now)
+        except Exception as error:  # noqa: BLE001 - a fault of ours must cost neither it nor others
+            kind = type(error).__name__
+            self.log.error("webhook.not_planned", source=source, kind=kind)
+            return _quarantined(source, original, now, f"it could not be planned ({kind})")
+
+    def _parsed(self, event: Decoded, original: bytes) -> SegmentEvent | MalformedEvent:
         if len(original) > self.limits.max_event_bytes:
-            return f"larger than {self.limits.max_event_bytes} bytes"
-        return None
+            return MalformedEvent(f"it is larger than {self.limits.max_event_bytes} bytes")
+        return SegmentEvent.parse(event.value)
 
     def _account(
         self, source: str, planned: Sequence[NewEvent], receipt: Receipt
     ) -> dict[str, bool | int]:
         """Counts what was kept, and says it to the client."""
         counts = dict.fromkeys(Disposition, 0)
-        for event, fresh in zip(planned, receipt.fresh, strict=True):
-            if not fresh:
-                continue
+        fresh = [event for event, new in zip(planned, receipt.fresh, strict=True) if new]
+        for event in fresh:
             counts[event.disposition] += 1
-            for note in event.rejections:
-                self.metrics.count_rejection(note)
+            self.metrics.count_notes(event.warnings, event.rejections)
         for disposition, count in counts.items():
             if count:
                 self.metrics.received.labels(source, disposition.value).inc(count)
@@ -229,6 +201,36 @@ class Webhook:
         answer |= {disposition.value: count for disposition, count in counts.items()}
         self.log.info("webhook.kept", source=source, **answer)
         return answer
+
+
+def _planned(
+    source: str, event: SegmentEvent, original: bytes, targets: Sequence[Target], now: datetime
+) -> NewEvent:
+    result = plan(_completed(event, original, now), targets, now)
+    disposition = Disposition.PLANNED if result.deliveries else Disposition.REJECTED
+    return NewEvent(
+        source=source,
+        message_id=_ledger_id(event, original),
+        type=event.type,
+        received_at=now,
+        original=original,
+        disposition=Disposition.UNMATCHED if result.unmatched else disposition,
+        deliveries=result.deliveries,
+        warnings=result.warnings,
+        rejections=result.rejections,
+    )
+
+
+def _quarantined(source: str, original: bytes, now: datetime, reason: str) -> NewEvent:
+    return NewEvent(
+        source=source,
+        message_id=_content_id(original),
+        type="",
+        received_at=now,
+        original=original,
+        disposition=Disposition.QUARANTINED,
+        reason=reason,
+    )
 
 
 def _completed(event: SegmentEvent, original: bytes, now: datetime) -> SegmentEvent:
@@ -266,58 +268,3 @@ def _single(decoded: Decoded | Undecodable) -> list[Decoded] | Undecodable:
 def _raw(headers: Headers, name: str) -> bytes | None:
     value = headers.get(name)
     return None if value is None else value.encode("latin-1")
-
-
-def _unauthorized(accepted: Credentials, verdict: Verdict) -> Problem:
-    ways = []
-    if accepted.signing_secrets:
-        ways.append("X-Signature (set the same shared secret in Segment's webhook destination)")
-    if accepted.bearer_tokens:
-        ways.append('the header "Authorization: Bearer …"')
-    found = "carries no credential" if verdict is Verdict.MISSING else "carries a wrong credential"
-    return Problem(
-        HTTPStatus.UNAUTHORIZED,
-        "unauthorized",
-        f"The request {found}. This source accepts {' or '.join(ways)}.",
-        {"WWW-Authenticate": "Bearer"},
-    )
-
-
-def _half_signed(accepted: Credentials) -> Problem:
-    missing = (
-        'add the header "Authorization: Bearer …" with the token of RELAY_BEARER_TOKEN'
-        if accepted.bearer_tokens
-        else 'set RELAY_BEARER_TOKEN here and the header "Authorization: Bearer …" with it'
-    )
-    return Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "batch-lacks-bearer",
-        "Segment signs only the first event of a batch, so the others could be forged. Nothing is "
-        f"lost while Segment retries: {missing} in the mapping of Segment's webhook destination "
-        "(or switch batching off there).",
-        retry_after(_HALF_SIGNED_RETRY_SECONDS),
-    )
-
-
-def _unreadable(reason: str) -> Problem:
-    return Problem(
-        HTTPStatus.BAD_REQUEST, "unreadable-body", f"The body cannot be read as JSON: {reason}."
-    )
-
-
-def _unsupported_encoding() -> Problem:
-    return Problem(
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-        "unsupported-encoding",
-        "Compressed bodies are not taken here; Segment's webhook destination sends plain JSON.",
-        {"Accept-Encoding": "identity"},
-    )
-
-
-def _not_kept() -> Problem:
-    return Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE,
-        "not-kept",
-        "The events could not be written to the disk, so they were not taken. Send them again.",
-        retry_after(_RETRY_SECONDS),
-    )

@@ -37,6 +37,7 @@ class NewEvent:
         original: the bytes as they came, JSON; the store seals them.
         disposition: what became of it.
         deliveries: what is to be sent.
+        warnings: what was left out of it or replaced.
         rejections: why mappings gave nothing.
         reason: why it is in quarantine.
     """
@@ -48,6 +49,7 @@ class NewEvent:
     original: bytes = field(repr=False)
     disposition: Disposition
     deliveries: tuple[PlannedDelivery, ...] = ()
+    warnings: tuple[Note, ...] = ()
     rejections: tuple[Note, ...] = ()
     reason: str | None = None
 

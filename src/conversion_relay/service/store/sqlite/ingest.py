@@ -14,7 +14,7 @@ import apsw
 import orjson
 
 from conversion_relay.core.delivery import State
-from conversion_relay.core.plan import PlannedDelivery
+from conversion_relay.core.plan import Note, PlannedDelivery
 from conversion_relay.service.sealing import Packing, Sealer, binding
 from conversion_relay.service.store.port import NewEvent, Receipt
 from conversion_relay.service.store.sqlite.originals import seal_originals
@@ -137,7 +137,6 @@ def _fresh(connection: apsw.Connection, events: Sequence[NewEvent]) -> list[bool
 
 
 def _event_row(number: int, event: NewEvent) -> Row:
-    rejections = [[n.destination, n.mapping, n.field, n.reason] for n in event.rejections]
     return (
         number,
         event.source,
@@ -146,8 +145,14 @@ def _event_row(number: int, event: NewEvent) -> Row:
         to_microseconds(event.received_at),
         event.disposition.value,
         event.reason,
-        orjson.dumps(rejections).decode() if rejections else None,
+        _notes(event.warnings),
+        _notes(event.rejections),
     )
+
+
+def _notes(notes: Sequence[Note]) -> str | None:
+    rows = [[note.destination, note.mapping, note.field, note.reason] for note in notes]
+    return orjson.dumps(rows).decode() if rows else None
 
 
 def _ledger_row(number: int, event: NewEvent) -> Row:

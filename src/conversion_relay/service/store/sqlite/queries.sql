@@ -21,8 +21,8 @@ INSERT INTO ledger (message_id, source, received_at, event) VALUES (?, ?, ?, ?);
 
 -- name: keep_event
 INSERT INTO events
-    (id, source, message_id, type, received_at, disposition, reason, rejections)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+    (id, source, message_id, type, received_at, disposition, reason, warnings, rejections)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: keep_originals
 INSERT INTO originals (first_event, last_event, sealed) VALUES (?, ?, ?);

@@ -14,7 +14,8 @@ CREATE TABLE events (
     received_at INTEGER NOT NULL,
     disposition TEXT NOT NULL,
     reason      TEXT,
-    rejections  TEXT -- JSON: [[destination, mapping, field, reason], ...], never a value
+    warnings    TEXT, -- JSON: [[destination, mapping, field, reason], ...], never a value
+    rejections  TEXT  -- the same
 ) STRICT;
 
 -- The bytes of the events from first_event to last_event, compressed and sealed together.

@@ -1,0 +1,100 @@
+"""Why the webhook refuses a request, in words that say how to mend it.
+
+Knows the settings' names; what leads to a refusal is the endpoint's to say.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import Final
+
+from conversion_relay.service.http.problems import Problem, retry_after
+from conversion_relay.service.http.signature import Credentials, Verdict
+
+_RETRY_SECONDS: Final = 5
+_HALF_SIGNED_RETRY_SECONDS: Final = 60
+
+
+def unknown_source() -> Problem:
+    """The path names no configured source."""
+    return Problem(HTTPStatus.NOT_FOUND, "unknown-source", "No source of this name is configured.")
+
+
+def batch_too_long(found: int, allowed: int) -> Problem:
+    """More events than a request may hold."""
+    return Problem(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "batch-too-long",
+        f"{found} events in one request, at most {allowed} are taken. Lower the batch size in "
+        "Segment, or raise RELAY_MAX_BATCH_EVENTS.",
+    )
+
+
+def event_too_large(allowed_bytes: int) -> Problem:
+    """The one event of the request is too large."""
+    return Problem(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "event-too-large",
+        f"The event is larger than {allowed_bytes} bytes (Segment's own limit is 32 KB). Raise "
+        "RELAY_MAX_EVENT_BYTES if that is meant.",
+    )
+
+
+def unauthorized(accepted: Credentials, verdict: Verdict) -> Problem:
+    """No credential, or a wrong one."""
+    ways = []
+    if accepted.signing_secrets:
+        ways.append("X-Signature (set the same shared secret in Segment's webhook destination)")
+    if accepted.bearer_tokens:
+        ways.append('the header "Authorization: Bearer …"')
+    found = "carries no credential" if verdict is Verdict.MISSING else "carries a wrong credential"
+    return Problem(
+        HTTPStatus.UNAUTHORIZED,
+        "unauthorized",
+        f"The request {found}. This source accepts {' or '.join(ways)}.",
+        {"WWW-Authenticate": "Bearer"},
+    )
+
+
+def half_signed(accepted: Credentials) -> Problem:
+    """A batch whose first event verifies, without the bearer token the others need."""
+    missing = (
+        'add the header "Authorization: Bearer …" with the token of RELAY_BEARER_TOKEN'
+        if accepted.bearer_tokens
+        else 'set RELAY_BEARER_TOKEN here and the header "Authorization: Bearer …" with it'
+    )
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "batch-lacks-bearer",
+        "Segment signs only the first event of a batch, so the others could be forged. Nothing is "
+        f"lost while Segment retries: {missing} in the mapping of Segment's webhook destination "
+        "(or switch batching off there).",
+        retry_after(_HALF_SIGNED_RETRY_SECONDS),
+    )
+
+
+def unreadable(reason: str) -> Problem:
+    """The body is no JSON."""
+    return Problem(
+        HTTPStatus.BAD_REQUEST, "unreadable-body", f"The body cannot be read as JSON: {reason}."
+    )
+
+
+def unsupported_encoding() -> Problem:
+    """The body is compressed."""
+    return Problem(
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+        "unsupported-encoding",
+        "Compressed bodies are not taken here; Segment's webhook destination sends plain JSON.",
+        {"Accept-Encoding": "identity"},
+    )
+
+
+def not_kept() -> Problem:
+    """The store could not take the events."""
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "not-kept",
+        "The events could not be written to the disk, so they were not taken. Send them again.",
+        retry_after(_RETRY_SECONDS),
+    )
