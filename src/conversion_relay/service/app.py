@@ -29,6 +29,7 @@ from conversion_relay.errors import RelayError, StoreError
 from conversion_relay.service.http.body import BodyLimits
 from conversion_relay.service.http.ingest import IngestLimits, Webhook
 from conversion_relay.service.http.operations import AdminGuard, operations_router
+from conversion_relay.service.http.problems import answer_with_problems
 from conversion_relay.service.http.signature import Credentials
 from conversion_relay.service.logs import Log
 from conversion_relay.service.metrics import Metrics
@@ -202,7 +203,7 @@ def _ingest_limits(settings: ServiceSettings) -> IngestLimits:
 
 
 def _bare_application() -> FastAPI:
-    return FastAPI(
+    application = FastAPI(
         title="conversion-relay",
         version=__version__,
         openapi_url="/api/openapi.json",
@@ -210,6 +211,8 @@ def _bare_application() -> FastAPI:
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
+    answer_with_problems(application)
+    return application
 
 
 def _add_paths(relay: Relay, webhook: Webhook, settings: ServiceSettings) -> None:

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Protocol, cast
+from typing import Final, Protocol, cast
 
 import structlog
+from typing_extensions import override
+
+_LONGEST_MESSAGE: Final = 200
 
 
 class Log(Protocol):
@@ -48,4 +51,25 @@ def configure_logs(log_format: str) -> Log:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
-    return cast("Log", structlog.get_logger())
+    log = cast("Log", structlog.get_logger())
+    logging.basicConfig(handlers=[_Libraries(log)], level=logging.WARNING, force=True)
+    return log
+
+
+class _Libraries(logging.Handler):
+    """What libraries log: whose it is and the kind of fault, since their texts may hold values."""
+
+    def __init__(self, log: Log) -> None:
+        super().__init__()
+        self._log = log
+
+    @override
+    def emit(self, record: logging.LogRecord) -> None:
+        kind = record.exc_info[0] if record.exc_info else None
+        write = self._log.error if record.levelno >= logging.ERROR else self._log.warning
+        write(
+            "library.complained",
+            library=record.name,
+            message=str(record.msg).partition("\n")[0][:_LONGEST_MESSAGE],
+            kind=None if kind is None else kind.__name__,
+        )

@@ -62,7 +62,10 @@ async def test_each_method_of_segment_s_client(here: World, method: str) -> None
 
 
 async def test_get_is_not_a_way_in(here: World) -> None:
-    assert (await here.client.get("/webhook/default")).status_code == 405
+    answer = await here.client.get("/webhook/default")
+    _problem(answer, 405, "method-not-allowed")
+    assert "POST" in answer.headers["allow"]
+    _problem(await here.client.get("/nowhere"), 404, "not-found")
 
 
 @pytest.mark.parametrize(

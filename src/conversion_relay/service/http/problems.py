@@ -10,6 +10,9 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import orjson
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 
@@ -48,3 +51,32 @@ class Problem:
 def retry_after(seconds: int) -> Mapping[str, str]:
     """The header that tells a client when to come back."""
     return {"Retry-After": str(seconds)}
+
+
+def answer_with_problems(application: FastAPI) -> None:
+    """Makes every error of the application a problem document, without the request's values."""
+
+    @application.exception_handler(HTTPException)
+    async def _http(_: Request, error: HTTPException) -> Response:
+        status = HTTPStatus(error.status_code)
+        headers = dict(error.headers or {})
+        return Problem(
+            status, _slug(status), f"{status.description or status.phrase}.", headers
+        ).response()
+
+    @application.exception_handler(RequestValidationError)
+    async def _invalid(_: Request, error: RequestValidationError) -> Response:
+        places = "; ".join(
+            f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()
+        )
+        return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", places).response()
+
+    @application.exception_handler(Exception)
+    async def _fault(_: Request, __: Exception) -> Response:
+        detail = "The service met a fault of its own. The request may be sent again."
+        status = HTTPStatus.INTERNAL_SERVER_ERROR
+        return Problem(status, "internal-error", detail, retry_after(5)).response()
+
+
+def _slug(status: HTTPStatus) -> str:
+    return status.phrase.lower().replace(" ", "-")
