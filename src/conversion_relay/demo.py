@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -82,6 +83,7 @@ def run(*, once: bool) -> None:
         RelayError: something did not start, or an event did not arrive.
     """
     console = Console()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="conversion-relay-")))
         stage = Stage(
@@ -249,7 +251,7 @@ def _row(
     copies = arrived.get((tiktok_event, message_id))
     if copies is not None and delivery["state"] == "delivered":
         often = "once" if copies == 0 else f"{copies + 1} times"
-        return Row(name, message_id, mapping, tiktok_event, f"accepted {often}")
+        return Row(name, message_id, mapping, tiktok_event, often)
     if delivery["state"] == "dead":
         return Row(name, message_id, mapping, tiktok_event, f"refused: {delivery['reason']}")
     return Row(name, message_id, mapping, tiktok_event, "on its way")
@@ -257,8 +259,8 @@ def _row(
 
 def _table(rows: Sequence[Row]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=0, collapse_padding=True)
-    for heading in ("Segment event", "messageId", "mapping", "TikTok event", "result"):
-        table.add_column(heading, no_wrap=True)
+    for heading in ("Segment event", "messageId", "mapping", "TikTok event", "accepted"):
+        table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(row.event, row.message_id, row.mapping, row.tiktok_event, row.result)
     return table
@@ -282,8 +284,8 @@ The admin paths need the token of this demonstration:
   curl -H 'Authorization: Bearer {stage.admin_token}' {stage.service_url}/api/status
 Post an event of your own:
   curl -H 'Authorization: Bearer {stage.bearer_token}' {stage.service_url}/webhook/default \\
-    --json '{{"type": "track", "event": "Order Completed", "messageId": "my-1",
-             "properties": {{"revenue": 5, "currency": "EUR"}}}}'
+    -d '{{"type": "track", "event": "Order Completed", "messageId": "my-1",
+         "properties": {{"revenue": 5, "currency": "EUR"}}}}'
 """,
         highlight=False,
         markup=False,
