@@ -7,9 +7,11 @@ first the door, then the workers, then the store.
 from __future__ import annotations
 
 import asyncio
+import os
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+import signal
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +20,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.routing import Route as HttpRoute
+from typing_extensions import override
 
 from conversion_relay import __version__
 from conversion_relay.core.delivery import RetryPolicy
@@ -224,26 +227,14 @@ def _add_paths(relay: Relay, webhook: Webhook, settings: ServiceSettings) -> Non
 
 
 async def serve(configuration: Configuration, log: Log) -> None:
-    """Runs the service until SIGTERM or SIGINT.
+    """Runs the service until SIGTERM or SIGINT; a second one ends it at once.
 
     Raises:
         RelayError: it cannot start.
     """
     async with open_relay(configuration, log) as relay, relay.delivering():
         settings = configuration.service
-        server = uvicorn.Server(
-            uvicorn.Config(
-                relay.http,
-                host=settings.host,
-                port=settings.port,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                lifespan="off",
-                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=_GRACEFUL_STOP_SECONDS,
-            )
-        )
+        server = _Server(_server_settings(relay.http, settings))
         log.info(
             "service.starting",
             version=__version__,
@@ -259,4 +250,40 @@ async def serve(configuration: Configuration, log: Log) -> None:
             raise RelayError(
                 f"could not listen on {settings.host}:{settings.port}; is the port in use?"
             ) from stopped
-        log.info("service.stopped")
+        log.info("service.stopping")
+    log.info("service.stopped")
+
+
+class _Server(uvicorn.Server):
+    """Stops on the first signal and comes back, so that workers and store are closed after it.
+
+    uvicorn's own handling raises the signal again once it has stopped, which ends the process
+    before them.
+    """
+
+    @override
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop, number)
+        yield
+
+    def _stop(self, number: int) -> None:
+        if self.should_exit:
+            os._exit(128 + number)  # what was acknowledged is on the disk
+        self.should_exit = True
+
+
+def _server_settings(application: FastAPI, settings: ServiceSettings) -> uvicorn.Config:
+    return uvicorn.Config(
+        application,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="off",
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=_GRACEFUL_STOP_SECONDS,
+    )

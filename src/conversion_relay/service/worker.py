@@ -36,6 +36,7 @@ LEASE: Final = timedelta(seconds=90)
 _SEND_ROOM: Final = timedelta(seconds=30)
 _LONGEST_WAIT_SECONDS: Final = 5.0
 _STORE_PAUSE_SECONDS: Final = 1.0
+_FINISH_SECONDS: Final = 8.0
 _SAD_ENDS: Final = {State.DEAD: "delivery.dead", State.UNCERTAIN: "delivery.uncertain"}
 
 
@@ -95,13 +96,23 @@ class Worker:
         self._arrived.set()
 
     async def run(self) -> None:
-        """Delivers until cancelled, then waits for what is on its way."""
+        """Delivers until cancelled, then waits a while for what is on its way."""
         try:
             while True:
                 await self._turn()
         finally:
-            if self._sending:
-                await asyncio.wait(self._sending)
+            await self._finish()
+
+    async def _finish(self) -> None:
+        """What is not answered in time stays claimed: its outcome is unknown."""
+        if not self._sending:
+            return
+        _, hanging = await asyncio.wait(self._sending, timeout=_FINISH_SECONDS)
+        for task in hanging:
+            task.cancel()
+        if hanging:
+            self.log.warning("delivery.left_unfinished", requests=len(hanging))
+            await asyncio.wait(hanging)
 
     async def _turn(self) -> None:
         """Claims one batch and sends it beside the others, or waits for something to do."""
