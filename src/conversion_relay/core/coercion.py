@@ -8,13 +8,20 @@ Knows no partner, and not what becomes of a warning or a rejection. The input is
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
 from conversion_relay.core.destination import Field, FieldProblem, FieldType
-from conversion_relay.core.values import MISSING, Json, JsonObject, Value, json_type, number_text
+from conversion_relay.core.values import (
+    MISSING,
+    Json,
+    JsonObject,
+    Value,
+    json_type,
+    number_text,
+    read_number,
+)
 
 Problems: TypeAlias = list[FieldProblem]
 Coerce: TypeAlias = Callable[[Json, str, Problems], Value]
@@ -216,8 +223,6 @@ def _found(value: Json) -> str:
     return f"a list of {len(value)}" if isinstance(value, list) else json_type(value)
 
 
-_DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
-_RADIX: Final = re.compile(r"0(?:[xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)")
 _EXACT_INTEGER: Final = 2**53
 _INTEGER_BITS: Final = 63
 
@@ -240,19 +245,10 @@ def _number(value: Json) -> Json:
 
     Strings are read as JavaScript's unary plus reads them, except that white space is no zero.
     """
-    if isinstance(value, float):
-        return _finite(value)
-    if isinstance(value, int):
-        return _whole(int(value))
-    return _number_from(value.strip()) if isinstance(value, str) else None
-
-
-def _number_from(text: str) -> Json:
-    if _DECIMAL.fullmatch(text):
-        return _finite(float(text))
-    if _RADIX.fullmatch(text):
-        return _whole(int(text, 0))
-    return None
+    number = read_number(value.strip()) if isinstance(value, str) else value
+    if isinstance(number, float):
+        return _finite(number)
+    return _whole(int(number)) if isinstance(number, int) else None
 
 
 def _whole(number: int) -> Json:

@@ -7,6 +7,7 @@ Source: segment.com/docs/connections/spec/common (read 2026-11-21).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from conversion_relay.core.values import Json, JsonObject, json_type
 
@@ -25,7 +26,8 @@ class SegmentEvent:
     """A frozen view of one payload.
 
     Attributes:
-        payload: the whole payload; nobody may change it.
+        payload: what was sent, without parts that should be objects and are plain values:
+            paths would take the value itself for each of its members. Nobody may change it.
         type: track, page, identify, screen, group, alias, delete, or what else was sent.
         message_id: what duplicates share; None when the payload has none.
     """
@@ -43,12 +45,22 @@ class SegmentEvent:
         if not isinstance(kind, str) or not kind:
             found = "missing" if "type" not in payload else json_type(kind)
             return MalformedEvent(f'"type" must be a word such as "track", it is {found}')
-        return SegmentEvent(payload, kind, _message_id(payload.get("messageId")))
+        return SegmentEvent(_readable(payload), kind, _message_id(payload.get("messageId")))
 
     def text(self, key: str) -> str | None:
         """A top-level value as text, or None where it is no text."""
         value = self.payload.get(key)
         return value if isinstance(value, str) else None
+
+
+_PARTS: Final = ("properties", "traits", "context", "integrations")
+
+
+def _readable(payload: JsonObject) -> JsonObject:
+    broken = [key for key in _PARTS if isinstance(payload.get(key), str | int | float)]
+    if not broken:
+        return payload
+    return {key: value for key, value in payload.items() if key not in broken}
 
 
 def _message_id(value: Json) -> str | None:

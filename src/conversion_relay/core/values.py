@@ -1,4 +1,4 @@
-"""JSON values as the two small languages see them: paths into them, and numbers as text.
+"""JSON values as the two small languages see them: paths into them, numbers and their text.
 
 Knows nothing of events, triggers or mappings. Paths follow the published libraries of Segment
 (npm, read 2026-11-21): a step into a falsy value gives that value back, strings and lists answer
@@ -8,6 +8,7 @@ to a position and to `length`.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from enum import Enum
 from typing import Final, TypeAlias
@@ -85,6 +86,20 @@ _JSON_TYPES: Final[Mapping[type, str]] = {
     float: "a number",
     list: "a list",
 }
+
+
+def read_number(text: str) -> float | None:
+    """The finite or infinite number that JavaScript's Number() reads in the text, without blanks.
+
+    None where it reads none; "" and the word Infinity are the caller's to judge.
+    """
+    if _DECIMAL.fullmatch(text):
+        return float(text)
+    return int(text, 0) if _RADIX.fullmatch(text) else None
+
+
+_DECIMAL: Final = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_RADIX: Final = re.compile(r"0(?:[xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)")
 
 
 def number_text(number: float) -> str:

@@ -78,7 +78,12 @@ REFUSED: tuple[tuple[str, int, tuple[str, ...]], ...] = (
     ("properties.$value = 1", 12, ("`$`", "needs a \\ in front")),
     ("properties.a\\", 13, ("`\\`", "must follow")),
     # values
-    ("event = Order", 9, ("`Order`", "a value", 'text stands in quotes: "Order"')),
+    ("event = Order Completed", 15, ("`Completed`", 'in quotes: "Order Completed"')),
+    ("event = Order 2", 15, ("`2`", 'in quotes: "Order 2"')),
+    ("event = properties.name", 9, ("a value", 'in quotes: "properties.name"')),
+    ("event = Order\\ Completed", 9, ("a value", "in quotes")),
+    ("event = Order.", 9, ("a value", "in quotes")),
+    ("match(event, Order*)", 14, ("a pattern", 'in quotes: "Order*"')),
     ("traits.vip = True", 14, ("`True`", "write true")),
     ("traits.vip = NULL", 14, ("`NULL`", "write null")),
     ("traits.vip = None", 14, ("`None`", "write null")),

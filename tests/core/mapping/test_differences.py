@@ -152,10 +152,6 @@ def test_a_date_in_a_form_that_is_not_known_is_printed_as_it_is() -> None:
     assert resolve({"@liquid": '{{ "Mar 5" | date: "%Y" }}'}) == "Mar 5" != published
 
 
-def test_json_in_a_template_is_always_compact() -> None:
-    assert resolve({"@liquid": "{{ list | json: 2 }}"}, {"list": [1]}) == "[1]"
-
-
 def test_a_work_limit_stands_for_the_time_and_memory_limits() -> None:
     doubling = "{% assign a = a | append: a %}" * 30
     with pytest.raises(MappingError, match="more work"):

@@ -4,7 +4,9 @@
     term        = "(", chain, ")" | [ "!" ], call | comparison ;
     call        = ( "contains" | "match" ), "(", field, ",", text, ")" ;
     comparison  = field, ( "=" | "!=" | "<" | "<=" | ">" | ">=" ), operand ;
-    operand     = text | number | "true" | "false" | "null" ;
+    operand     = text | word | number | "true" | "false" | "null" ;
+
+A word without quotes is a text, as published, where nothing else can be meant by it.
 
 Whatever does not fit is refused with its column: a trigger that is read half, as Segment's
 published parser does, silently matches nothing. Knows nothing of events.
@@ -145,6 +147,9 @@ def _call(tokens: Tokens, *, negated: bool) -> Condition:
 
 def _argument(tokens: Tokens, name: str, path: Path) -> str:
     token = tokens.current
+    if name == "match" and token.kind is Kind.WORD:  # a word without quotes holds no *
+        advice = f"text stands in quotes: {_EXAMPLES[name]}"
+        raise tokens.error(token, "where a pattern is expected", advice)
     operand = _operand(tokens)
     if operand is None:
         raise tokens.error(token, "where text is expected", 'text stands in quotes: "null"')
@@ -202,10 +207,29 @@ def _operand(tokens: Tokens) -> Operand:
         case Kind.WORD if token.text in LITERALS:
             tokens.take()
             return LITERALS[token.text]
+        case Kind.WORD if _is_plain(token):
+            return _unquoted(tokens)
     advice = f'text stands in quotes: "{token.text}"' if token.kind is Kind.WORD else ""
     advice = _INSTEAD_OF_LITERAL.get(token.lower, advice)
     expected = 'where a value is expected ("text", a number, true, false, null)'
     raise tokens.error(token, expected, advice)
+
+
+def _is_plain(word: Token) -> bool:
+    """Whether the word can only be meant as a text: no other value, no connective, no field."""
+    if "\\" in word.text or word.lower in (*_INSTEAD_OF_LITERAL, *LITERALS, *CONNECTIVES):
+        return False
+    path = path_of(word.text)
+    return path is not None and problem_of(path, FUNCTION_NAMES) is not None
+
+
+def _unquoted(tokens: Tokens) -> str:
+    text = tokens.take().text
+    following = tokens.current
+    if following.kind in (Kind.WORD, Kind.NUMBER) and following.lower not in CONNECTIVES:
+        advice = f'text of several words stands in quotes: "{text} {following.text}"'
+        raise tokens.error(following, "where and, or, or the end is expected", advice)
+    return text
 
 
 def _number(tokens: Tokens, token: Token, text: str) -> float:

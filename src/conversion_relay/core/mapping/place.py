@@ -82,31 +82,23 @@ def tolerating_missing(value: dict[str, Value] | list[Value]) -> Value:
     return cast("Value", value)
 
 
-def without_missing_members(value: Value) -> Value:
-    """The value with missing members of objects left out; gaps in lists stay gaps."""
-    match value:
-        case list():
-            return tolerating_missing([without_missing_members(item) for item in value])
-        case dict():
-            members: dict[str, Value] = {
-                key: without_missing_members(member) for key, member in value.items()
-            }
-            return tolerating_missing(
-                {key: member for key, member in members.items() if member is not MISSING}
-            )
-        case _:
-            return value
+def gaps_as_null(value: Value) -> Value:
+    """The value with null for the missing items of the list that it is."""
+    if not isinstance(value, list):
+        return value
+    items: list[Value] = [*value]
+    return tolerating_missing([None if item is MISSING else item for item in items])
 
 
-def without_missing(value: Value) -> Value:
-    """The value with missing members of objects left out; gaps in lists become null."""
+def without_missing(value: Value, gap: Value = None) -> Value:
+    """The value with missing members of objects left out and `gap` for missing items of lists."""
     match value:
         case list():
-            items: list[Value] = [without_missing(item) for item in value]
-            return tolerating_missing([None if item is MISSING else item for item in items])
+            items: list[Value] = [without_missing(item, gap) for item in value]
+            return tolerating_missing([gap if item is MISSING else item for item in items])
         case dict():
             members: dict[str, Value] = {
-                key: without_missing(member) for key, member in value.items()
+                key: without_missing(member, gap) for key, member in value.items()
             }
             return tolerating_missing(
                 {key: member for key, member in members.items() if member is not MISSING}

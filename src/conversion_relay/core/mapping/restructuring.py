@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from conversion_relay.core.mapping.options import (
     is_directive,
@@ -16,11 +16,11 @@ from conversion_relay.core.mapping.place import (
     Payload,
     Place,
     Resolver,
+    gaps_as_null,
     nothing,
     tolerating_missing,
     unresolvable,
     without_missing,
-    without_missing_members,
 )
 from conversion_relay.core.mapping.text import entries, is_truthy
 from conversion_relay.core.values import MISSING, Json, Missing, Value, json_type
@@ -34,15 +34,16 @@ def compile_array_path(operand: Json, place: Place) -> Resolver:
     root = _root(operand[0], place.below(0))
     where = place.below(1)
     shape = where.value(operand[1]) if len(operand) > 1 else nothing
+    settle = _settling(operand[0], place)
     if len(operand) == 1 or not isinstance(operand[1], dict) or not operand[1]:
-        return root if place.keeping or isinstance(operand[0], str) else _tidy(root)
+        return root if isinstance(operand[0], str) else lambda payload: settle(root(payload))
 
     def resolve(payload: Payload) -> Value:
         found = root(payload)
         if not isinstance(found, list | dict):
             return found
         items = found if isinstance(found, list) else [found]
-        return _settled([shape(item) for item in items], place)
+        return settle(tolerating_missing([shape(item) for item in items]))
 
     return resolve
 
@@ -57,15 +58,11 @@ def _root(operand: Json, place: Place) -> Resolver:
     )
 
 
-def _tidy(resolver: Resolver) -> Resolver:
-    return lambda payload: without_missing(resolver(payload))
-
-
-def _settled(items: list[Value], place: Place) -> Value:
-    """The list as the place wants it: missing items kept, or null."""
+def _settling(source: Json, place: Place) -> Callable[[Value], Value]:
+    """What remains to be done with the result: of what a path finds, no member is missing."""
     if place.keeping:
-        return tolerating_missing(items)
-    return tolerating_missing([None if item is MISSING else item for item in items])
+        return lambda value: value
+    return gaps_as_null if isinstance(source, str) else without_missing
 
 
 def compile_merge(operand: Json, place: Place) -> Resolver:
@@ -169,7 +166,7 @@ def compile_transform(operand: Json, place: Place) -> Resolver:
     def resolve(payload: Payload) -> Value:
         if not isinstance(payload, Mapping | Missing):
             raise unresolvable(f"@transform needs an object to apply to, got {json_type(payload)}")
-        value = mapped(without_missing_members(applied(payload)))
+        value = mapped(without_missing(applied(payload), gap=MISSING))
         return value if place.keeping else without_missing(value)
 
     return resolve

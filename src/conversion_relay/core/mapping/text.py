@@ -63,12 +63,13 @@ def _is_index(key: str) -> bool:
     return key[:1].isdigit() and _INDEX.match(key) is not None and int(key) <= _MAX_INDEX
 
 
-def json_text(value: Value) -> str | Missing:
-    """What JSON.stringify() writes; MISSING for a missing value."""
-    return value if isinstance(value, Missing) else _json_text(value)
+def json_text(value: Value, gap: str = "") -> str | Missing:
+    """What JSON.stringify() writes, indented by the gap; MISSING for a missing value."""
+    return value if isinstance(value, Missing) else _json_text(value, gap, "\n" if gap else "")
 
 
-def _json_text(value: Value) -> str:
+def _json_text(value: Value, gap: str, line: str) -> str:
+    """The value, of which each line after the first begins as `line` says."""
     match value:
         case None | Missing():
             return "null"
@@ -80,13 +81,21 @@ def _json_text(value: Value) -> str:
         case str():
             return _json_string(value)
         case list():
-            return f"[{','.join(_json_text(item) for item in value)}]"
+            items = [_json_text(item, gap, line + gap) for item in value]
+            return f"[{_lines(items, gap, line)}]"
         case dict():
-            present: Iterator[tuple[str, Value]] = (
-                entry for entry in entries(value) if entry[1] is not MISSING
-            )
-            members = (f"{_json_string(key)}:{_json_text(member)}" for key, member in present)
-            return f"{{{','.join(members)}}}"
+            colon = ": " if gap else ":"
+            members = [
+                f"{_json_string(key)}{colon}{_json_text(member, gap, line + gap)}"
+                for key, member in entries(value)
+                if member is not MISSING
+            ]
+            return f"{{{_lines(members, gap, line)}}}"
+
+
+def _lines(parts: list[str], gap: str, line: str) -> str:
+    inner = line + gap
+    return f"{inner}{f',{inner}'.join(parts)}{line}" if parts else ""
 
 
 def _json_string(text: str) -> str:

@@ -2,12 +2,14 @@
 
 Knows no payload and reads no clock. A time without a zone is UTC.
 Source: business-api.tiktok.com, "Report App, Web, Offline, or CRM Events", event_time
-(read 2026-11-21); the readable forms are those of ECMA-262's Date, without the ambiguous ones.
+(read 2026-11-21); the readable forms are those of Segment's `new Date`, without its guesses:
+05.01.2026, which it takes for the first of May, years of two digits, days that no month has.
 """
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
@@ -51,7 +53,8 @@ def _moment(text: str) -> tuple[int, ...]:
 
 _TIME: Final = (
     r"(?P<hour>\d{1,2}):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:[.,]\d+)?)?(?: ?(?P<half>[ap]m))?"
-    r"(?: ?(?P<zone>z|[a-z]{2,4}|(?:utc|gmt)?(?P<sign>[+-])(?P<ahead>\d\d):?(?P<minutes>\d\d)?)"
+    r"(?: ?(?P<zone>z|[a-z]{2,4}|(?:utc|gmt)?(?P<sign>[+-])(?P<ahead>[01]\d|2[0-3])"
+    r":?(?P<minutes>[0-5]\d)?)"
     r"(?: utc)?)?"
 )
 _WEEKDAY: Final = r"(?:[a-z]{3,9},? )?"
@@ -61,10 +64,14 @@ _YEAR: Final = r"(?P<year>\d{4})"
 _FORMS: Final = tuple(
     re.compile(form + r"(?: \([^()]*\))?", re.ASCII)
     for form in (
-        rf"{_YEAR}[-/](?P<month>\d{{1,2}})[-/]{_DAY}(?:[t ] ?{_TIME})?",
+        rf"{_YEAR}[-/.](?P<month>\d{{1,2}})[-/.]{_DAY}(?:[t ] ?{_TIME})?",
+        rf"(?P<month>\d{{1,2}})[-/]{_DAY}[-/]{_YEAR}(?:,? {_TIME})?",
         rf"{_WEEKDAY}{_DAY}[ -]{_MONTH}[ -]{_YEAR}(?:,? {_TIME})?",
-        rf"{_WEEKDAY}{_MONTH} {_DAY},? {_YEAR}(?:,? {_TIME})?",
+        rf"{_WEEKDAY}{_MONTH}[ -]{_DAY}(?:,? |-){_YEAR}(?:,? {_TIME})?",
+        rf"{_YEAR}[ -]{_MONTH}[ -]{_DAY}(?:,? {_TIME})?",
         rf"{_WEEKDAY}{_MONTH} {_DAY} {_TIME} {_YEAR}",
+        rf"{_MONTH} {_YEAR}",
+        rf"{_YEAR}(?:-(?P<month>\d{{1,2}}))?",
     )
 )
 
@@ -87,12 +94,12 @@ def _in_words(text: str) -> int | None:
     for form in _FORMS:
         found = form.fullmatch(text)
         if found:
-            return _seconds(found.groupdict())
+            return _seconds(defaultdict(lambda: None, found.groupdict()))
     return None
 
 
 def _seconds(part: Mapping[str, str | None]) -> int | None:
-    month = part["month"] or ""
+    month = part["month"] or "1"
     minutes, second, ahead = _minutes(part), int(part["second"] or 0), _ahead(part)
     if minutes is None or second > _LAST_SECOND or ahead is None:
         return None
@@ -100,7 +107,7 @@ def _seconds(part: Mapping[str, str | None]) -> int | None:
         midnight = datetime(
             int(part["year"] or 0),
             _MONTHS.get(month) or int(month),
-            int(part["day"] or 0),
+            int(part["day"] or 1),
             tzinfo=UTC,
         )
     except ValueError:  # no such month or day

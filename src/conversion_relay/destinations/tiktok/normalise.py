@@ -93,7 +93,7 @@ def phone(region: str | None) -> Normalise:
 
 
 _INTERNATIONAL: Final = re.compile(r"[\s(]*[+\uff0b]")
-_PREFIX: Final = re.compile(r"[\s(]*00")
+_PREFIX: Final = re.compile(r"\A[\s(]*00")
 
 
 def _e164(text: str) -> str | None:

@@ -18,7 +18,9 @@ from conversion_relay.core.mapping.liquid.words import (
 )
 from conversion_relay.core.mapping.place import tolerating_missing
 from conversion_relay.core.mapping.text import is_truthy, json_text, plain_text
-from conversion_relay.core.values import MISSING, Missing, Value, follow, utf16_length
+from conversion_relay.core.values import MISSING, Value, follow, utf16_length
+
+_MAX_GAP_CHARACTERS = 10
 
 
 def _of_list(change: Callable[[list[Value], Arguments], list[Value]]) -> LiquidFilter:
@@ -91,9 +93,15 @@ def _default(value: Value, arguments: Arguments) -> Value:
     return value if is_true(value) else arguments.at(0)
 
 
-def _json(value: Value, _arguments: Arguments) -> Value:
-    written = json_text(value)
-    return MISSING if isinstance(written, Missing) else written
+def _json(value: Value, arguments: Arguments) -> Value:
+    return json_text(value, _gap(arguments.at(0)))
+
+
+def _gap(indent: Value) -> str:
+    """What JSON.stringify() indents each level by: so many spaces, or the text, at most ten."""
+    if isinstance(indent, int | float) and not isinstance(indent, bool):
+        return " " * max(0, min(whole(indent), _MAX_GAP_CHARACTERS))
+    return indent[:_MAX_GAP_CHARACTERS] if isinstance(indent, str) else ""
 
 
 LIST_FILTERS: Final[Mapping[str, LiquidFilter]] = {

@@ -6,7 +6,6 @@ Knows values only; no templates, tags or filters.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 
 from liquid.builtin.expressions.primitive import Blank, Empty
@@ -14,10 +13,8 @@ from liquid.exceptions import ResourceLimitError
 from liquid.undefined import is_undefined
 
 from conversion_relay.core.mapping.text import WHITESPACE, plain_text
-from conversion_relay.core.values import MISSING, Missing, Value, number_text
+from conversion_relay.core.values import MISSING, Missing, Value, number_text, read_number
 
-_DECIMAL = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?\Z")
-_RADIX = re.compile(r"0(?:[xX][0-9a-fA-F]+|[oO][0-7]+|[bB][01]+)\Z")
 _EXACT = 2**53
 MAX_RANGE_ITEMS = 100_000
 
@@ -79,10 +76,9 @@ def _as_float(number: float) -> float:
 def _number_in(text: str) -> float:
     if not text:
         return 0
-    if _DECIMAL.match(text):
-        return float(text)
-    if _RADIX.match(text):
-        return _as_float(int(text, 0))
+    number = read_number(text)
+    if number is not None:
+        return _as_float(number)
     infinite = {"Infinity": math.inf, "+Infinity": math.inf, "-Infinity": -math.inf}
     return infinite.get(text, math.nan)
 
