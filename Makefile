@@ -33,24 +33,26 @@ test: $(READY)  ## The whole test suite with coverage
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --format=total | sed 's/^/coverage, percent: /'
 
-check: $(READY)  ## Format, lint, types, architecture contracts
+check: $(READY)  ## Format, lint, types, architecture contracts, docs against code
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/pytest -q -p no:cacheprovider tests/architecture
 
 format: $(READY)  ## Rewrite the code as `make check` wants it
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 bench: $(READY)  ## Ratios measured in one run
-	$(BIN)/python bench/run.py
+	PYTHONPATH=tests $(BIN)/python bench/run.py
 
 lock: $(READY)  ## Renew the lock files from pyproject.toml (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 	  --upgrade --group pyproject.toml:dev pyproject.toml -o requirements-dev.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \
 	  -c requirements-dev.lock pyproject.toml -o requirements.lock
+	sed -i 's#$(CURDIR)/##g' requirements-dev.lock requirements.lock
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache .coverage .coverage.*
