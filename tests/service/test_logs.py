@@ -9,7 +9,7 @@ import orjson
 import pytest
 import structlog
 
-from conversion_relay.service.logs import configure_logs
+from conversion_relay.service.logs import configure_logs, fault
 
 
 @pytest.fixture(autouse=True)
@@ -39,3 +39,37 @@ def test_libraries_do_not_leak_values(capsys: pytest.CaptureFixture[str]) -> Non
     line = orjson.loads(shown)
     assert (line["library"], line["kind"]) == ("library", "ValueError")
     assert "lena" not in shown
+
+
+class BrokenStream:
+    """Standard error whose disk is full or whose reader went away."""
+
+    def write(self, _: str) -> int:
+        """Fails."""
+        raise BrokenPipeError
+
+    def flush(self) -> None:
+        """Never comes to it."""
+
+    def isatty(self) -> bool:
+        """A file."""
+        return False
+
+
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_a_log_that_cannot_be_written_fails_nothing(
+    monkeypatch: pytest.MonkeyPatch, log_format: str
+) -> None:
+    monkeypatch.setattr("sys.stderr", BrokenStream())
+    log = configure_logs(log_format)
+    log.info("webhook.kept")
+    log.error("delivery.dead", **fault(ValueError("lena@example.com")))
+
+
+def test_a_fault_says_where_it_is_and_not_what_it_held() -> None:
+    with pytest.raises(ValueError, match="lena") as caught:
+        int("lena@example.com")
+    described = fault(caught.value)
+    assert described["kind"] == "ValueError"
+    assert str(described["place"]).startswith("test_logs.py:")
+    assert "lena" not in repr(described)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -16,10 +19,11 @@ from conversion_relay.core.delivery import (
 )
 from conversion_relay.core.destination import OutgoingRequest
 from conversion_relay.core.plan import plan
+from conversion_relay.errors import StoreUnavailable
 from conversion_relay.service.logs import Log
 from conversion_relay.service.metrics import Metrics
 from conversion_relay.service.sealing import Sealer
-from conversion_relay.service.store.port import Disposition, NewEvent
+from conversion_relay.service.store.port import Disposition, NewEvent, Store
 from conversion_relay.service.store.sqlite import SqliteStore, open_store
 from conversion_relay.service.worker import Route, Worker
 from support.lines import Lines
@@ -82,6 +86,14 @@ async def _keep(store: SqliteStore, *names: str, batch: str = "one") -> None:
             )
         )
     await store.append(events)
+
+
+async def _keep_unrecognisable(store: SqliteStore, name: str) -> None:
+    """Keeps a greeting without an id by which the partner would know a copy."""
+    result = plan(hello(name, message_id=name), [target()], START)
+    deliveries = tuple(replace(one, event_id=None) for one in result.deliveries)
+    event = NewEvent("default", name, "track", START, b"{}", Disposition.PLANNED, deliveries)
+    await store.append([event])
 
 
 async def _states(store: SqliteStore, *names: str) -> dict[str, State]:
@@ -195,3 +207,67 @@ async def test_a_broken_answer_ends_neither_the_worker_nor_the_delivery(
     clock.turn(minutes=2)
     await worker.step()
     assert await _states(store, "a") == {"a": State.DELIVERED}, "the lease ran out"
+
+
+def _broken(_: bytes) -> WireResponse:
+    raise ZeroDivisionError
+
+
+async def test_what_may_have_arrived_is_not_sent_after_48_hours_of_standstill(
+    store: SqliteStore,
+) -> None:
+    """However the outcome got lost: a crash, a full disk, a fault of ours."""
+    clock, wire = Clock(), ScriptedWire(_broken)
+    worker = _worker(store, clock, wire)
+    await _keep(store, "old")
+    await worker.step()
+    clock.turn(hours=1)
+    await _keep(store, "new")
+    clock.turn(hours=47, minutes=30)
+    wire.answer = lambda _: WireResponse(200, b"")
+    while await worker.step():
+        pass
+    assert await _states(store, "old", "new") == {"old": State.UNCERTAIN, "new": State.DELIVERED}
+    assert len(wire.sent) == 2
+    assert b"old" not in wire.sent[1]
+
+
+async def test_without_an_id_it_is_never_sent_twice(store: SqliteStore) -> None:
+    clock, log = Clock(), Lines()
+    wire = ScriptedWire(_broken)
+    worker = _worker(store, clock, wire, log)
+    await _keep_unrecognisable(store, "a")
+    await worker.step()
+    clock.turn(minutes=2)
+    await worker.step()
+    assert await _states(store, "a") == {"a": State.UNCERTAIN}
+    assert len(wire.sent) == 1
+    assert "delivery.uncertain" in log.events
+
+
+async def test_no_fault_ends_the_loop(store: SqliteStore) -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        if len(pauses) == 3:
+            raise asyncio.CancelledError
+
+    log = Lines()
+    worker = _worker(store, Clock(), ScriptedWire(_broken), log)
+    worker.sleep = sleep
+    worker.store = cast("Store", BrokenStore())
+    with pytest.raises(asyncio.CancelledError):
+        await worker.run()
+    assert log.events == ["delivery.broken", "delivery.store_failed", "delivery.broken"]
+
+
+class BrokenStore:
+    """A store that fails in ways it should and in ways it should not."""
+
+    def __init__(self) -> None:
+        self.errors: list[Exception] = [KeyError(), StoreUnavailable("disk full"), OverflowError()]
+
+    async def claim(self, *_: object) -> None:
+        """Fails."""
+        raise self.errors.pop(0)

@@ -14,6 +14,9 @@ _MOST_DOUBLINGS = 20
 """Past these the cap has long been reached, and a pause would outgrow what a timedelta holds."""
 
 
+_MAY_HAVE_ARRIVED = "an earlier send may have arrived, and a copy would count again"
+
+
 class State(Enum):
     """Where a delivery is."""
 
@@ -146,6 +149,17 @@ class RetryPolicy:
     credential_pause: timedelta = timedelta(seconds=20)
     recognition: timedelta = timedelta(hours=48)
 
+    def before_sending(self, history: History, now: datetime) -> Transition | None:
+        """What a claimed delivery becomes instead of being sent, or None: it may go.
+
+        One that may have arrived goes again only while a copy would be recognised, however long
+        the service was down in between.
+        """
+        unknown = history.first_unknown_at
+        if unknown is None or now - unknown < self._window(history):
+            return None
+        return Transition(State.UNCERTAIN, reason=_MAY_HAVE_ARRIVED, first_unknown_at=unknown)
+
     def settle(
         self, outcome: Outcome, history: History, now: datetime, jitter: float
     ) -> Transition:
@@ -167,6 +181,10 @@ class RetryPolicy:
             case _:
                 assert_never(outcome)
 
+    def _window(self, history: History) -> timedelta:
+        """How long after a send with unknown outcome a copy is recognised."""
+        return self.recognition if history.recognisable else timedelta()
+
     def _pause(self, attempts: int, jitter: float) -> timedelta:
         doublings = min(max(attempts - 1, 0), _MOST_DOUBLINGS)
         return min(self.cap, self.base * (1 << doublings)) * jitter
@@ -174,8 +192,7 @@ class RetryPolicy:
     def _again(self, reason: str, pause: timedelta, history: History, now: datetime) -> Transition:
         due_at = now + pause
         unknown = history.first_unknown_at
-        window = self.recognition if history.recognisable else timedelta()
-        if unknown is not None and due_at - unknown >= window:
+        if unknown is not None and due_at - unknown >= self._window(history):
             return Transition(State.UNCERTAIN, reason=reason, first_unknown_at=unknown)
         if due_at - history.accepted_at >= self.horizon:
             return Transition(State.DEAD, reason=reason, first_unknown_at=unknown)

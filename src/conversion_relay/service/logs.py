@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
+from contextlib import suppress
+from pathlib import Path
 from typing import Final, Protocol, cast
 
+import orjson
 import structlog
 from typing_extensions import override
 
@@ -32,11 +36,18 @@ class Log(Protocol):
         ...
 
 
+def fault(error: Exception) -> dict[str, object]:
+    """What a line says of a fault of ours: its kind and place; its text may hold values."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else None
+    return {"kind": type(error).__name__, "place": place}
+
+
 def configure_logs(log_format: str) -> Log:
     """The log of the process, written to standard error."""
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
     renderer = (
-        structlog.processors.JSONRenderer()
+        structlog.processors.JSONRenderer(_json_line)
         if as_json
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
@@ -44,16 +55,37 @@ def configure_logs(log_format: str) -> Log:
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=_Lines,
         cache_logger_on_first_use=True,
     )
     log = cast("Log", structlog.get_logger())
     logging.basicConfig(handlers=[_Libraries(log)], level=logging.WARNING, force=True)
     return log
+
+
+def _json_line(line: object, **_: object) -> str:
+    return orjson.dumps(line, default=str).decode()
+
+
+class _Lines:
+    """Writes lines to standard error; one that cannot be written is lost, and nothing else.
+
+    A full disk under the log, or a collector that went away, must not fail a request or a
+    delivery.
+    """
+
+    def __init__(self, *_: object) -> None:
+        self._stream = sys.stderr
+
+    def msg(self, line: str) -> None:
+        with suppress(OSError, ValueError):
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
+
+    info = warning = error = msg
 
 
 class _Libraries(logging.Handler):

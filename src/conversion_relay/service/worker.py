@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
@@ -21,13 +22,14 @@ from conversion_relay.core.delivery import (
     RetryPolicy,
     State,
     Suspect,
+    Transition,
     TransportFailure,
     Unknown,
     WireResponse,
 )
 from conversion_relay.core.destination import Destination, OutgoingRequest
 from conversion_relay.errors import StoreError
-from conversion_relay.service.logs import Log
+from conversion_relay.service.logs import Log, fault
 from conversion_relay.service.metrics import Metrics
 from conversion_relay.service.store.port import ClaimedDelivery, Settlement, Store
 
@@ -35,8 +37,9 @@ LEASE: Final = timedelta(seconds=90)
 """Longer than one send may take, so that no other worker takes over what is on its way."""
 _SEND_ROOM: Final = timedelta(seconds=30)
 _LONGEST_WAIT_SECONDS: Final = 5.0
-_STORE_PAUSE_SECONDS: Final = 1.0
+_PAUSE_SECONDS: Final = 1.0
 _FINISH_SECONDS: Final = 8.0
+_TOO_LATE: Final = Deferred("refused together with others; the lease is nearly over")
 _SAD_ENDS: Final = {State.DEAD: "delivery.dead", State.UNCERTAIN: "delivery.uncertain"}
 
 
@@ -79,6 +82,7 @@ class Worker:
         jitter: gives a number in [0, 1).
         metrics: counters.
         log: one line for each decision.
+        sleep: waits so many seconds after a fault.
     """
 
     route: Route
@@ -88,6 +92,7 @@ class Worker:
     jitter: Callable[[], float]
     metrics: Metrics
     log: Log
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
     _sending: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -99,7 +104,7 @@ class Worker:
         """Delivers until cancelled, then waits a while for what is on its way."""
         try:
             while True:
-                await self._turn()
+                await self._turn_or_pause()
         finally:
             await self._finish()
 
@@ -114,20 +119,27 @@ class Worker:
             self.log.warning("delivery.left_unfinished", requests=len(hanging))
             await asyncio.wait(hanging)
 
+    async def _turn_or_pause(self) -> None:
+        """One turn; whatever goes wrong in it, the next one comes."""
+        try:
+            await self._turn()
+        except StoreError as error:
+            self.log.error("delivery.store_failed", destination=self.route.name, reason=str(error))
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not end delivery
+            self.log.error("delivery.broken", destination=self.route.name, **fault(error))
+        else:
+            return
+        await self.sleep(_PAUSE_SECONDS)
+
     async def _turn(self) -> None:
         """Claims one batch and sends it beside the others, or waits for something to do."""
         self._arrived.clear()
-        try:
-            if len(self._sending) >= self.route.max_in_flight:
-                await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
-                return
-            batch = await self._claim()
-            if not batch:
-                await self._wait()
-                return
-        except StoreError as error:
-            self.log.error("delivery.store_failed", destination=self.route.name, reason=str(error))
-            await asyncio.sleep(_STORE_PAUSE_SECONDS)
+        if len(self._sending) >= self.route.max_in_flight:
+            await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
+            return
+        batch = await self._claim()
+        if not batch:
+            await self._wait()
             return
         task = asyncio.create_task(self._deliver_and_record(batch))
         self._sending.add(task)
@@ -158,102 +170,101 @@ class Worker:
         """Sends the batch and settles it; a fault of ours leaves it to the end of the lease."""
         until = self.clock() + LEASE - _SEND_ROOM
         try:
-            await self._deliver(batch, until)
+            sendable = await self._set_aside(batch)
+            if sendable:
+                await self._deliver(sendable, until)
         except StoreError as error:
             self.log.error("delivery.not_settled", destination=self.route.name, reason=str(error))
         except Exception as error:  # noqa: BLE001 - one broken batch must not end the loop
-            self.log.error(
-                "delivery.broken", destination=self.route.name, kind=type(error).__name__
-            )
+            self.log.error("delivery.broken", destination=self.route.name, **fault(error))
         finally:
             self.wake()  # what has to go again may be due before what the loop waits for
 
+    async def _set_aside(self, batch: Sequence[ClaimedDelivery]) -> list[ClaimedDelivery]:
+        """Parks what may have arrived and must not go again; gives the others."""
+        now = self.clock()
+        parked: list[tuple[ClaimedDelivery, Transition]] = []
+        sendable: list[ClaimedDelivery] = []
+        for delivery in batch:
+            transition = self.policy.before_sending(_history(delivery), now)
+            if transition is None:
+                sendable.append(delivery)
+            else:
+                parked.append((delivery, transition))
+        await self._record(parked, now)
+        return sendable
+
     async def _deliver(self, batch: Sequence[ClaimedDelivery], until: datetime) -> None:
         """One request; a batch refused without a name is halved and sent again at once."""
-        outcomes = await self._send(batch)
-        await self._settle(
-            [
-                pair
-                for pair in zip(batch, outcomes, strict=True)
-                if not isinstance(pair[1], Suspect)
-            ]
-        )
-        suspects = [
-            delivery
-            for delivery, outcome in zip(batch, outcomes, strict=True)
-            if isinstance(outcome, Suspect)
-        ]
-        if not suspects:
-            return
+        reply = await self._send(batch)
+        outcomes = self._outcomes(len(batch), reply)
+        ends = list(zip(batch, outcomes, strict=True))
+        await self._settle([end for end in ends if not isinstance(end[1], Suspect)])
+        self._tell(outcomes, reply)
+        suspects = [delivery for delivery, outcome in ends if isinstance(outcome, Suspect)]
         middle = (len(suspects) + 1) // 2
-        for half in (suspects[:middle], suspects[middle:]):
-            if not half:
-                continue
+        for half in filter(None, (suspects[:middle], suspects[middle:])):
             if self.clock() < until:
                 await self._deliver(half, until)
             else:
-                late = Deferred("refused together with others; the lease is nearly over")
-                await self._settle([(delivery, late) for delivery in half])
+                await self._settle([(delivery, _TOO_LATE) for delivery in half])
 
-    async def _send(self, batch: Sequence[ClaimedDelivery]) -> tuple[Outcome, ...]:
+    async def _send(self, batch: Sequence[ClaimedDelivery]) -> WireResponse | TransportFailure:
         bodies = [delivery.body for delivery in batch]
-        destination = self.route.destination
-        request = destination.request(batch[0].envelope, bodies, self.route.credential)
-        reply = await self.route.wire.send(request)
-        if isinstance(reply, TransportFailure):
-            kind = Deferred if reply.certain else Unknown
-            outcomes: tuple[Outcome, ...] = (kind(reply.reason),) * len(batch)
-        else:
-            outcomes = destination.outcomes(len(batch), reply)
-        self._tell(batch, outcomes, reply)
-        return outcomes
+        credential = self.route.credential
+        request = self.route.destination.request(batch[0].envelope, bodies, credential)
+        return await self.route.wire.send(request)
+
+    def _outcomes(self, size: int, reply: WireResponse | TransportFailure) -> tuple[Outcome, ...]:
+        if isinstance(reply, WireResponse):
+            return self.route.destination.outcomes(size, reply)
+        return ((Deferred if reply.certain else Unknown)(reply.reason),) * size
 
     async def _settle(self, ends: Sequence[tuple[ClaimedDelivery, Outcome]]) -> None:
+        now = self.clock()
+        settled = [
+            (delivery, self.policy.settle(outcome, _history(delivery), now, self.jitter()))
+            for delivery, outcome in ends
+        ]
+        await self._record(settled, now)
+
+    async def _record(
+        self, ends: Sequence[tuple[ClaimedDelivery, Transition]], now: datetime
+    ) -> None:
+        """Writes the ends down first; only what is written is counted and logged."""
         if not ends:
             return
-        now = self.clock()
-        settlements = []
-        for delivery, outcome in ends:
-            history = _history(delivery)
-            transition = self.policy.settle(outcome, history, now, self.jitter())
-            settlements.append(Settlement(delivery.id, delivery.fence, transition))
-            if transition.state in _SAD_ENDS:
-                self._mourn(delivery, transition.state, transition.reason)
-        await self.store.settle(settlements, now)
-        for settlement in settlements:
-            self.metrics.settled.labels(self.route.name, settlement.transition.state.value).inc()
+        await self.store.settle([Settlement(one.id, one.fence, end) for one, end in ends], now)
+        for state, count in Counter(end.state for _, end in ends).items():
+            self.metrics.settled.labels(self.route.name, state.value).inc(count)
+        for delivery, end in ends:
+            if end.state in _SAD_ENDS:
+                self._mourn(delivery, end)
 
-    def _tell(
-        self,
-        batch: Sequence[ClaimedDelivery],
-        outcomes: Sequence[Outcome],
-        reply: WireResponse | TransportFailure,
-    ) -> None:
+    def _tell(self, outcomes: Sequence[Outcome], reply: WireResponse | TransportFailure) -> None:
         """One line for each request, and a count."""
         failed = next((outcome for outcome in outcomes if not isinstance(outcome, Accepted)), None)
         result = "accepted" if failed is None else type(failed).__name__.lower()
         self.metrics.requests.labels(self.route.name, result).inc()
         details: dict[str, object] = {
             "destination": self.route.name,
-            "events": len(batch),
+            "events": len(outcomes),
             "status": reply.status if isinstance(reply, WireResponse) else None,
         }
         if failed is not None:
             self.log.warning("delivery.failed", result=result, reason=failed.reason, **details)
             return
         notes = {outcome.note for outcome in outcomes if isinstance(outcome, Accepted)} - {None}
-        self.log.info(
-            "delivery.accepted", **details, **({"notes": sorted(notes, key=str)} if notes else {})
-        )
+        self.log.info("delivery.accepted", **details, notes=sorted(notes, key=str))
 
-    def _mourn(self, delivery: ClaimedDelivery, state: State, reason: str | None) -> None:
+    def _mourn(self, delivery: ClaimedDelivery, end: Transition) -> None:
         self.log.error(
-            _SAD_ENDS[state],
+            _SAD_ENDS[end.state],
             destination=self.route.name,
             mapping=delivery.mapping,
             event_name=delivery.event_name,
             message_id=delivery.message_id,
-            reason=reason,
+            reason=end.reason,
         )
 
 

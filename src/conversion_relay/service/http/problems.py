@@ -15,6 +15,8 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from conversion_relay.errors import StoreError
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -70,6 +72,13 @@ def answer_with_problems(application: FastAPI) -> None:
             f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()
         )
         return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", places).response()
+
+    @application.exception_handler(StoreError)
+    async def _store(_: Request, __: StoreError) -> Response:
+        detail = "The store does not answer. Ask again in a moment; the log says why."
+        return Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE, "no-store", detail, retry_after(5)
+        ).response()
 
     @application.exception_handler(Exception)
     async def _fault(_: Request, __: Exception) -> Response:
