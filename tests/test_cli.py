@@ -116,8 +116,24 @@ def test_a_line_that_is_no_json_is_named_and_the_rest_goes_on(bad: bytes) -> Non
     result = run("preview", text=ndjson(order("m-1")) + bad + b"\n" + ndjson(order("m-2")))
     assert result.exit_code == 1
     assert [one["messageId"] for one in shown(result)] == ["m-1", "m-2"]
-    assert result.stderr.startswith("line 2 is no JSON: ")
+    assert result.stderr.startswith("line 2 is ")
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_number_of_any_size_is_an_id() -> None:
+    result = run("preview", text=b'{"type":"track","messageId":' + b"9" * 40 + b"}\n")
+    assert result.exit_code == 0
+    assert result.stdout.startswith('{"messageId":' + "9" * 40 + ",")
+
+
+def test_a_misspelt_variable_is_a_warning() -> None:
+    result = run("preview", text=ndjson(order("m-1")), RELAY_PRESET="tiktok-standard-events")
+    assert result.exit_code == 0
+    assert [one["messageId"] for one in shown(result)] == ["m-1"]
+    assert result.stderr == (
+        "conversion-relay: warning: RELAY_PRESET is not a setting and has no effect; "
+        "did you mean RELAY_PRESETS?\n"
+    )
 
 
 def test_json_that_is_no_event_is_a_rejection() -> None:
@@ -166,12 +182,14 @@ def test_preview_takes_a_configuration_without_its_secrets(tmp_path: Path) -> No
         assert names == ["eu", "us"]
 
 
-def test_a_missing_file_of_events_is_said() -> None:
-    result = run("preview", "no-such-file.ndjson")
+@pytest.mark.parametrize(
+    ("file", "reason"),
+    [("no-such-file.ndjson", "No such file or directory"), (".", "Is a directory")],
+)
+def test_a_file_of_events_that_cannot_be_read_is_said(file: str, reason: str) -> None:
+    result = run("preview", file)
     assert result.exit_code == 1
-    assert result.stderr == (
-        "conversion-relay: no-such-file.ndjson cannot be read: No such file or directory\n"
-    )
+    assert result.stderr == f"conversion-relay: {file} cannot be read: {reason}\n"
 
 
 @pytest.mark.parametrize(
@@ -182,6 +200,8 @@ def test_a_missing_file_of_events_is_said() -> None:
         (["serve"], CREDENTIALS | {"RELAY_PRESETS": "nope"}, "nope.json"),
         (["serve"], CREDENTIALS | {"RELAY_PRESETS_FOLDER": "no-folder"}, "no-folder"),
         (["serve", "--config", "no-such.toml"], {}, "no-such.toml cannot be read"),
+        (["serve", "--config", "."], {}, ". cannot be read: Is a directory"),
+        (["preview", "--mappings", "."], {}, ". cannot be read: Is a directory"),
         (["preview"], {"RELAY_PRESETS": "nope"}, "tiktok-conversions"),
         (["preview", "--mappings", "no-such.json"], {}, "no-such.json cannot be read"),
         (["sandbox", "--fault", "nope"], {}, "unknown fault 'nope'"),

@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
@@ -52,7 +52,8 @@ class Stage:
 
     def environment(self) -> Mapping[str, str]:
         """What configures the service: the same variables as in production."""
-        kept = {name: value for name, value in os.environ.items() if not _is_setting(name)}
+        ours = ("RELAY_", "TIKTOK_", "SEGMENT_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
         return kept | {
             "TIKTOK_ACCESS_TOKEN": "demo-access-token",
             "TIKTOK_PIXEL_CODE": "DEMOPIXEL0001",
@@ -104,10 +105,6 @@ def run(*, once: bool) -> None:
             _stay(console, stage)
 
 
-def _is_setting(name: str) -> bool:
-    return name.startswith(("RELAY_", "TIKTOK_", "SEGMENT_"))
-
-
 def _free_port(preferred: int) -> int:
     for port in (preferred, 0):
         with socket.socket() as probe:
@@ -121,20 +118,16 @@ def _free_port(preferred: int) -> int:
     raise RelayError("no free port on 127.0.0.1")
 
 
-@contextmanager
-def _sandbox(stage: Stage) -> Iterator[None]:
+def _sandbox(stage: Stage) -> AbstractContextManager[None]:
     port = stage.sandbox_url.rpartition(":")[2]
     command = ["sandbox", "--port", port, "--token", "demo-access-token"]
     probe = f"{stage.sandbox_url}/__sandbox/conversions"
-    with _process("sandbox", command, os.environ, stage.folder, probe):
-        yield
+    return _process("sandbox", command, os.environ, stage.folder, probe)
 
 
-@contextmanager
-def _service(stage: Stage) -> Iterator[None]:
+def _service(stage: Stage) -> AbstractContextManager[None]:
     probe = f"{stage.service_url}/readyz"
-    with _process("service", ["serve"], stage.environment(), stage.folder, probe):
-        yield
+    return _process("service", ["serve"], stage.environment(), stage.folder, probe)
 
 
 @contextmanager
@@ -153,12 +146,19 @@ def _process(
             _wait_until(lambda: _answers(process, probe, name, log), f"the {name} to start", log)
             yield
         finally:
-            process.terminate()
-            try:
-                process.wait(_STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            _stop(process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """Asks it to stop; kills it when that takes too long or somebody is impatient."""
+    try:
+        process.terminate()
+        process.wait(_STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        pass
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _answers(process: subprocess.Popen[bytes], probe: str, name: str, log: Path) -> bool:

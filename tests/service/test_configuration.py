@@ -8,7 +8,7 @@ import pytest
 
 from conversion_relay.core.plan import OnInvalidField
 from conversion_relay.errors import ConfigurationError
-from conversion_relay.service.configuration import load, load_for_preview
+from conversion_relay.service.configuration import load, load_for_preview, unknown_variables
 
 ENOUGH = {
     "TIKTOK_ACCESS_TOKEN": "token-secret",
@@ -40,20 +40,35 @@ def test_each_secret_may_come_from_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"SEGMENT_SHARED_SECRET": ""}, ["no credential", "RELAY_AUTHENTICATION=none"]),
-        ({"TIKTOK_PIXEL_CODE": ""}, ["TIKTOK_PIXEL_CODE", "required"]),
-        ({"TIKTOK_ACCESS_TOKEN": ""}, ["TIKTOK_ACCESS_TOKEN", "required"]),
+        (
+            {"SEGMENT_SHARED_SECRET": ""},
+            ["- SEGMENT_SHARED_SECRET / RELAY_BEARER_TOKEN: no credential", "AUTHENTICATION=none"],
+        ),
+        ({"TIKTOK_PIXEL_CODE": ""}, ["- TIKTOK_PIXEL_CODE: is required; set it to the pixel"]),
+        ({"TIKTOK_ACCESS_TOKEN": ""}, ["- TIKTOK_ACCESS_TOKEN: is required; set it to TikTok's"]),
         ({"TIKTOK_ACCESS_TOKEN": "tökén"}, ["TIKTOK_ACCESS_TOKEN", "printable ASCII"]),
-        ({"RELAY_PORT": "99999"}, ["RELAY_PORT", "65535"]),
+        ({"RELAY_PORT": "99999"}, ["- RELAY_PORT: must be at most 65535"]),
+        ({"RELAY_PORT": "0"}, ["- RELAY_PORT: must be at least 1"]),
+        ({"RELAY_PORT": "9" * 5000}, ["- RELAY_PORT: must be a whole number"]),
+        ({"RELAY_PORT": "1.5"}, ["- RELAY_PORT: must be a whole number"]),
+        ({"RELAY_LOWER_CASE_EXTERNAL_ID": "x"}, ["EXTERNAL_ID: must be true or false"]),
         ({"RELAY_ON_INVALID_FIELD": "maybe"}, ["RELAY_ON_INVALID_FIELD", "'omit' or 'reject'"]),
+        ({"RELAY_LOG_FORMAT": "xml"}, ["RELAY_LOG_FORMAT: must be 'auto', 'json' or 'console'"]),
+        ({"RELAY_RECEIVE_SECONDS": "soon"}, ["- RELAY_RECEIVE_SECONDS: must be a number"]),
+        ({"RELAY_RECEIVE_SECONDS": "inf"}, ["- RELAY_RECEIVE_SECONDS: must be a finite number"]),
+        ({"RELAY_RECEIVE_SECONDS": "nan"}, ["- RELAY_RECEIVE_SECONDS: must be a finite number"]),
+        ({"RELAY_RECEIVE_SECONDS": "600.5"}, ["- RELAY_RECEIVE_SECONDS: must be at most 600"]),
+        ({"RELAY_RECEIVE_SECONDS": "0"}, ["- RELAY_RECEIVE_SECONDS: must be more than 0"]),
         ({"RELAY_DEFAULT_PHONE_REGION": "Germany"}, ["RELAY_DEFAULT_PHONE_REGION", "two-letter"]),
         ({"RELAY_DATABASE_URL": "mysql://x"}, ["RELAY_DATABASE_URL", "sqlite:///"]),
-        ({"TIKTOK_API_URL": "https://tiktok.evil.example"}, ["TIKTOK_API_ALLOW_ANY_HOST"]),
-        ({"TIKTOK_API_URL": "ftp://127.0.0.1"}, ["must be like"]),
-        ({"RELAY_AUTHENTICATION": "none"}, ["has credentials, which would not be checked"]),
+        ({"RELAY_AUTHENTICATION": "none"}, ["credentials are set, which would not be checked"]),
         (
             {"SEGMENT_SHARED_SECRET_FILE": "/nowhere", "SEGMENT_SHARED_SECRET": ""},
             ["cannot be read"],
+        ),
+        (
+            {"SEGMENT_SHARED_SECRET_FILE": "/", "SEGMENT_SHARED_SECRET": ""},
+            ["SEGMENT_SHARED_SECRET_FILE: / cannot be read: Is a directory"],
         ),
     ],
 )
@@ -64,6 +79,58 @@ def test_what_is_wrong_is_said(changes: dict[str, str], words: list[str]) -> Non
         assert word in str(caught.value)
 
 
+ANY_HOST = {"TIKTOK_API_ALLOW_ANY_HOST": "true"}
+
+
+@pytest.mark.parametrize(
+    ("url", "changes", "words"),
+    [
+        ("https://tiktok.evil.example", {}, "allow_any_api_host"),
+        ("https://business-api.tiktok.com.evil.example", {}, "allow_any_api_host"),
+        ("http://business-api.tiktok.com", {}, "allow_any_api_host"),
+        ("https://business-api.tiktok.com:8443", {}, "allow_any_api_host"),
+        ("http://proxy.example", ANY_HOST, "must begin with https://"),
+        ("http://business-api.tiktok.com", ANY_HOST, "must begin with https://"),
+        ("ftp://127.0.0.1", {}, "must be an address like"),
+        ("127.0.0.1:9090", {}, "must be an address like"),
+        ("https://", ANY_HOST, "must be an address like"),
+        ("http://127.0.0.1:0", {}, "must be an address like"),
+        ("http://127.0.0.1:65536", {}, "must be an address like"),
+        ("http://127.0.0.1:port", {}, "must be an address like"),
+        ("http://[::1", {}, "must be an address like"),
+        ("http://127.0.0.1 /", {}, "must be an address like"),
+        ("http://127.0.0.1\t", {}, "white space or control characters"),
+        ("http://user:word@127.0.0.1", {}, "must be an address alone"),
+        ("http://:word@127.0.0.1", {}, "must be an address alone"),
+        ("http://127.0.0.1?a=b", {}, "must be an address alone"),
+        ("http://127.0.0.1#a", {}, "must be an address alone"),
+        ("https://business-api.tiktok.com/?", {}, "must be an address alone"),
+    ],
+)
+def test_where_access_tokens_are_not_sent(url: str, changes: dict[str, str], words: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        load(ENOUGH | changes | {"TIKTOK_API_URL": url})
+    (line,) = str(caught.value).splitlines()[1:]
+    assert line.startswith("- TIKTOK_API_URL: ")
+    assert words in line
+    assert "word@" not in line
+
+
+@pytest.mark.parametrize(
+    ("url", "changes"),
+    [
+        ("http://127.0.0.1:9090", {}),
+        ("http://localhost:9090/", {}),
+        ("http://[::1]:9090", {}),
+        ("https://business-api.tiktok.com/", {}),
+        ("https://proxy.example:8443/tiktok", ANY_HOST),
+    ],
+)
+def test_where_access_tokens_may_be_sent(url: str, changes: dict[str, str]) -> None:
+    settings = load(ENOUGH | changes | {"TIKTOK_API_URL": url}).destinations["tiktok"]
+    assert settings.api_url == url
+
+
 def test_every_problem_is_said_at_once_and_no_value() -> None:
     with pytest.raises(ConfigurationError) as caught:
         load({"TIKTOK_ACCESS_TOKEN": "bad\nsecret", "RELAY_PORT": "x"})
@@ -71,11 +138,6 @@ def test_every_problem_is_said_at_once_and_no_value() -> None:
     for name in ("TIKTOK_PIXEL_CODE", "TIKTOK_ACCESS_TOKEN", "RELAY_PORT", "no credential"):
         assert name in message
     assert "bad" not in message
-
-
-def test_a_sandbox_on_this_machine_is_allowed() -> None:
-    url = "http://127.0.0.1:9090"
-    assert load(ENOUGH | {"TIKTOK_API_URL": url}).destinations["tiktok"].api_url == url
 
 
 def test_no_authentication_has_to_be_said() -> None:
@@ -124,8 +186,36 @@ def test_toml_with_secrets_by_reference(tmp_path: Path) -> None:
     [
         ('"env:EU_TOKEN"', '"plain-secret"', ["destinations.eu.access_token", "do not belong"]),
         ("env:EU_TOKEN", "env:UNSET", ["EU".lower(), "UNSET", "not set"]),
-        ("port = 9000", "prot = 9000", ["service.prot", "not permitted"]),
-        ('pixel_code = "EU1"', "", ["destinations.eu.pixel_code", "required"]),
+        (
+            "port = 9000",
+            "prot = 9000",
+            ['- service.prot: is not a setting; did you mean "port"?'],
+        ),
+        (
+            "port = 9000",
+            "zzz = 1",
+            ["- service.zzz: is not a setting; there are: host, port, database_url"],
+        ),
+        ("[service]", "[servce]", ['- servce: is not a setting; did you mean "service"?']),
+        (
+            'pixel_code = "EU1"',
+            'pixelcode = "EU1"',
+            ['- destinations.eu.pixelcode: is not a setting; did you mean "pixel_code"?'],
+        ),
+        (
+            'pixel_code = "EU1"',
+            "",
+            ["- destinations.eu.pixel_code: is required; set it to the pixel that gets"],
+        ),
+        ("port = 9000", "port = [9000]", ["- service.port: must be a whole number"]),
+        ("port = 9000", "host = 5", ["- service.host: must be a text"]),
+        ("[service]", "service = 5\n[other]", ["- service: must be a table"]),
+        ('"us.json"', '"us\\u0000.json"', ["- destinations.us.mappings: must be a text"]),
+        ("file:old-secret", "file:a\\u0000b", ["signing_secrets[1]: this is no path"]),
+        ("file:old-secret", "file:.", ["signing_secrets[1]: ", "cannot be read: Is a directory"]),
+        ("port = 9000", f"port = {'9' * 5000}", ["holds a number with too many digits"]),
+        ("port = 9000", f"port = {'[' * 2000}", ["is nested too deeply"]),
+        ("port = 9000", f"{'a.' * 3000}b = 1", ["- service.a: is not a setting"]),
         ("[service]", "[service", ["is no TOML", "line"]),
         ("[sources.web]", "[sources.'a b']", ['the name "a b"']),
     ],
@@ -141,6 +231,77 @@ def test_what_is_wrong_in_toml_is_said(
     for word in words:
         assert word in str(caught.value)
     assert "plain-secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ["- sources: is required; add a table such as [sources.NAME]", "- destinations: is"]),
+        (
+            "[sources]\n[destinations]",
+            ["- sources: needs at least one entry, such as [sources.NAME]"],
+        ),
+        ("sources = 1\ndestinations = []", ["- sources: must be a table", "- destinations: must"]),
+        ("[sources]\nweb = 1", ["- sources.web: must be a table"]),
+        (
+            "[sources.web]\n[destinations.eu]",
+            [
+                "- sources.web: no credential",
+                "- destinations.eu.access_token: is required; set it",
+            ],
+        ),
+    ],
+)
+def test_what_is_missing_in_toml_is_said(tmp_path: Path, text: str, words: list[str]) -> None:
+    file = tmp_path / "relay.conf"
+    file.write_text(text)
+    with pytest.raises(ConfigurationError) as caught:
+        load({}, file)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_file_that_is_no_text_is_said(tmp_path: Path) -> None:
+    file = tmp_path / "relay.toml"
+    file.write_bytes(bytes(range(256)))
+    with pytest.raises(ConfigurationError, match="is no TOML: it is not UTF-8"):
+        load({}, file)
+    with pytest.raises(ConfigurationError, match="cannot be read: Is a directory"):
+        load({}, tmp_path)
+
+
+def test_misspelt_variables_are_pointed_out() -> None:
+    environment = {
+        "RELAY_PRESET": "x",
+        "RELAY_PORTT_FILE": "x",
+        "RELAY_ZZZ": "x",
+        "TIKTOK_ACESS_TOKEN": "x",
+        "SEGMENT_SHARED_SECRETS": "x",
+        "RELAY_PORT": "x",
+        "RELAY_ADMIN_TOKEN_FILE": "x",
+        "RELAY_CONFIG": "",
+        "TIKTOK_APP_ID": "of another program",
+        "SEGMENT_WORKSPACE": "of another program",
+        "HOME": "x",
+    }
+    meant = {
+        "RELAY_PORTT_FILE": "; did you mean RELAY_PORT_FILE?",
+        "RELAY_PRESET": "; did you mean RELAY_PRESETS?",
+        "RELAY_ZZZ": "",
+        "SEGMENT_SHARED_SECRETS": "; did you mean SEGMENT_SHARED_SECRET?",
+        "TIKTOK_ACESS_TOKEN": "; did you mean TIKTOK_ACCESS_TOKEN?",
+    }
+    assert unknown_variables(environment) == tuple(
+        f"{name} is not a setting and has no effect{hint}" for name, hint in meant.items()
+    )
+
+
+def test_variables_that_the_file_names_are_known(tmp_path: Path) -> None:
+    file = tmp_path / "relay.toml"
+    file.write_text(TOML.replace("env:EU_TOKEN", "env:RELAY_TOKEN_OF_EU"))
+    environment = {"RELAY_TOKEN_OF_EU": "x", "RELAY_TOKEN_OF_US": "x"}
+    (sentence,) = unknown_variables(environment, file)
+    assert sentence == "RELAY_TOKEN_OF_US is not a setting and has no effect"
 
 
 def test_preview_needs_no_credentials(tmp_path: Path) -> None:

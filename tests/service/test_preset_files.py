@@ -74,6 +74,37 @@ def test_mappings_that_are_switched_off_are_skipped(tmp_path: Path) -> None:
     assert [one.name for one in read_mappings(written(tmp_path, rows))] == ["Order"]
 
 
+@pytest.mark.parametrize(
+    "content", [[ROW | {"enabled": False}], {"presets": [{"enabled": False}]}]
+)
+def test_a_file_that_would_send_nothing_is_an_error(tmp_path: Path, content: Json) -> None:
+    with pytest.raises(PresetError, match="every mapping is switched off"):
+        read_mappings(written(tmp_path, content))
+
+
+@pytest.mark.parametrize("enabled", ["false", 0, None])
+def test_only_true_and_false_switch(tmp_path: Path, enabled: Json) -> None:
+    with pytest.raises(PresetError, match=r'/0: "enabled" must be true or false, it is'):
+        read_mappings(written(tmp_path, [ROW | {"enabled": enabled}]))
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("subscibe", "subscribe"),
+        ("maping", "mapping"),
+        ("mappings", "mapping"),
+        ("partner_action", "partnerAction"),
+        ("enable", "enabled"),
+        ("names", "name"),
+    ],
+)
+def test_a_misspelt_key_is_said(tmp_path: Path, key: str, meant: str) -> None:
+    with pytest.raises(PresetError) as caught:
+        read_mappings(written(tmp_path, [ROW | {key: "x"}]))
+    assert f'/0: "{key}" has no meaning; did you mean "{meant}"?' in str(caught.value)
+
+
 def test_the_action_may_be_left_out(tmp_path: Path) -> None:
     row = {key: value for key, value in ROW.items() if key != "partnerAction"}
     (definition,) = read_mappings(written(tmp_path, [row]))
@@ -81,7 +112,22 @@ def test_the_action_may_be_left_out(tmp_path: Path) -> None:
 
 
 def test_further_keys_of_segment_s_form_are_ignored(tmp_path: Path) -> None:
-    (definition,) = read_mappings(written(tmp_path, [ROW | {"id": "x", "type": "automatic"}]))
+    further: JsonObject = {
+        "id": "x",
+        "actionId": "y",
+        "actionSlug": "reportWebEvent",
+        "destinationId": "z",
+        "eventName": "Order Completed",
+        "enabled": True,
+        "settings": {},
+        "type": "automatic",
+        "batching": {},
+        "createdAt": "2026-01-10",
+        "fieldMappings": [],
+        "title": "Order",
+        "trigger": "x",
+    }
+    (definition,) = read_mappings(written(tmp_path, [ROW | further]))
     assert definition.mapping == {"event": "Purchase"}
 
 
@@ -94,6 +140,8 @@ def test_further_keys_of_segment_s_form_are_ignored(tmp_path: Path) -> None:
         (b"{}", "must hold a list of mappings"),
         (b'"x"', "must hold a list of mappings"),
         (b'{"presets": {}}', "must hold a list of mappings"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b"[" + b"9" * 5000 + b"]", "too many digits"),
         (b"[5]", "/0: a mapping must be an object, this is a number"),
     ],
 )
@@ -117,6 +165,11 @@ def test_every_problem_of_a_file_is_said_at_once(tmp_path: Path) -> None:
         '/2: "name" must be a text, it is an empty string',
         '/2: "partnerAction" must be a text, it is null',
     ]
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(PresetError, match="cannot be read: Is a directory"):
+        read_mappings(tmp_path)
 
 
 def test_a_missing_file_is_said(tmp_path: Path) -> None:

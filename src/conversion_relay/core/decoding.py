@@ -9,15 +9,36 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NoReturn, cast
+from typing import Final, NoReturn, cast
 
 from conversion_relay.core.values import Json
 
-_BYTE_ORDER_MARK = "\ufeff"
-_SPACE = re.compile(r"[ \t\r\n]*")
-_SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_BYTE_ORDER_MARK: Final = "\ufeff"
+_SPACE: Final = re.compile(r"[ \t\r\n]*+")
+_LIST_BEGINS: Final = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*+\[[ \t\r\n]*+")
+_SPACE_BEFORE_FIRST: Final = 1024
+_SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F]")
+_ESCAPE: Final = re.compile(
+    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    r"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
+_STRING: Final = r'"(?:[^"\\]++|\\.)*+"'
+_FLAT: Final = rf'[^"{{}}\[\]]++|{_STRING}'
+
+
+def _closed(levels: int) -> str:
+    """Matches brackets that are closed again, with others inside them up to so many levels."""
+    inside = f"{_FLAT}|{_closed(levels - 1)}" if levels > 1 else _FLAT
+    return rf"[\[{{](?:{inside})*+[\]}}]"
+
+
+_SHALLOW: Final = re.compile(rf'[^"{{}}\[\],: \t\r\n]++|{_STRING}|{_closed(3)}', re.DOTALL)
+_PIECE: Final = re.compile(
+    rf"(?:{_FLAT}|{_closed(3)})++|(?P<opening>[\[{{]++)|(?P<closing>[\]}}]++)", re.DOTALL
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +46,14 @@ class Undecodable:
     """Why a text is no JSON: what was found and where, never a part of the text."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """An element of a list that ends where it should, but has no value: it costs no other one."""
+
+    reason: str
+    text: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,60 +67,129 @@ class Decoded:
 def decode(text: str) -> Decoded | Undecodable:
     """The one value in the text."""
     text = text.removeprefix(_BYTE_ORDER_MARK)
-    start = _skip_space(text, 0)
-    found = _value_at(text, start)
-    if isinstance(found, Undecodable):
-        return found
+    found = _value_at(text, _skip_space(text, 0))
+    if isinstance(found, _Failure):
+        return found.at(0)
     decoded, end = found
     rest = _skip_space(text, end)
     return decoded if rest == len(text) else _unexpected(text, rest, "the end of the text")
 
 
-def is_list(text: str) -> bool:
-    """Whether the text begins as a JSON list does."""
-    text = text.removeprefix(_BYTE_ORDER_MARK)
-    return text[_skip_space(text, 0) :][:1] == "["
+def is_list(body: bytes) -> bool:
+    """Whether the body begins as a JSON list does."""
+    return _LIST_BEGINS.match(body) is not None
 
 
-def first_element(text: str) -> Decoded | Undecodable | None:
-    """The first element of a list, exactly as it stands in the text; None when it is empty."""
-    text = text.removeprefix(_BYTE_ORDER_MARK)
-    start = _skip_space(text, _skip_space(text, 0) + 1)
-    if text[start : start + 1] == "]":
+def first_element(body: bytes, max_bytes: int) -> bytes | None:
+    """The first element of a list, exactly as it stands there, without reading its value.
+
+    It is for bytes that nobody vouches for yet, so it costs little whatever they are: None when
+    there is no such element, or when it does not end within `max_bytes`.
+    """
+    beginning = _LIST_BEGINS.match(body, 0, _SPACE_BEFORE_FIRST)
+    if beginning is None:
         return None
-    found = _value_at(text, start)
-    return found if isinstance(found, Undecodable) else found[0]
+    start = beginning.end()
+    window = body[start : start + max_bytes + 1].decode("latin-1")  # a character for each byte
+    end = _end_of_element(window, 0)
+    return body[start : start + end] if end is not None and end <= max_bytes else None
 
 
-def decode_list(text: str) -> list[Decoded] | Undecodable:
-    """The elements of a list, in order."""
-    text = text.removeprefix(_BYTE_ORDER_MARK)
-    position = _skip_space(text, _skip_space(text, 0) + 1)
-    elements: list[Decoded] = []
-    if text[position : position + 1] != "]":
-        end = _elements(text, position, elements)
-        if isinstance(end, Undecodable):
-            return end
-        position = end
-    rest = _skip_space(text, position + 1)
-    return elements if rest == len(text) else _unexpected(text, rest, "the end of the text")
+def elements(text: str, max_characters: int) -> Iterator[Decoded | Unusable | Undecodable]:
+    """The elements of a list, in order, each read when it is asked for.
 
-
-def _elements(text: str, position: int, elements: list[Decoded]) -> int | Undecodable:
-    """Reads elements up to the closing bracket, whose position it gives."""
-    while True:
-        found = _value_at(text, position)
+    One that is longer than `max_characters`, nested too deeply, or holds a number that JSON does
+    not have, is Unusable. An Undecodable is the last: the syntax is broken there.
+    """
+    pages = _Pages(text, max_characters)
+    position = _skip_space(text, text.index("[") + 1)
+    mark = "" if text[position : position + 1] == "]" else ","
+    while mark == ",":
+        found = pages.element_at(position)
         if isinstance(found, Undecodable):
-            return found
-        decoded, end = found
-        elements.append(decoded)
-        position = _skip_space(text, end)
+            yield found
+            return
+        yield found.element
+        position = _skip_space(text, found.end)
         mark = text[position : position + 1]
-        if mark == "]":
-            return position
-        if mark != ",":
-            return _unexpected(text, position, '"," or "]"')
-        position = _skip_space(text, position + 1)
+        if mark == ",":
+            position = _skip_space(text, position + 1)
+        elif mark != "]":
+            yield _unexpected(text, position, '"," or "]"')
+            return
+    rest = _skip_space(text, position + 1)
+    if rest != len(text):
+        yield _unexpected(text, rest, "the end of the text")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """An element and where it ends."""
+
+    element: Decoded | Unusable
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why there is no value, and where the syntax is broken; None where only the value is bad."""
+
+    reason: str
+    broken_at: int | None = None
+
+    def at(self, origin: int) -> Undecodable:
+        """The failure with its position counted from the beginning of the whole text."""
+        if self.broken_at is None:
+            return Undecodable(self.reason)
+        return Undecodable(f"{self.reason} at character {origin + self.broken_at + 1}")
+
+
+class _Pages:
+    """A long text, of which Python's decoder sees a page at a time.
+
+    It would build a value of any size before its size is known; so it meets the end of the page.
+    """
+
+    def __init__(self, text: str, max_characters: int) -> None:
+        self._text = text
+        self._max = max_characters
+        self._turn_to(0)
+
+    def element_at(self, start: int) -> _Found | Undecodable:
+        """The element that begins there, or why the syntax is broken."""
+        found = self._look(start)
+        if isinstance(found, _Failure) and self._origin != start:
+            self._turn_to(start)
+            found = self._look(start)
+        return self._unread(start, found) if isinstance(found, _Failure) else found
+
+    def _turn_to(self, start: int) -> None:
+        self._origin = start
+        self._page = self._text[start : start + 2 * self._max + 2]
+
+    def _look(self, start: int) -> _Found | _Failure:
+        found = _value_at(self._page, start - self._origin)
+        if isinstance(found, _Failure):
+            return found
+        decoded, length = found
+        end = self._origin + length
+        is_cut = length == len(self._page) and end < len(self._text)  # a number may be
+        if is_cut or len(decoded.text) > self._max:
+            return _Failure("it is too long", length)
+        return _Found(decoded, end)
+
+    def _unread(self, start: int, failure: _Failure) -> _Found | Undecodable:
+        """What the decoder made nothing of: one bad element, or the end of all reading."""
+        end = _end_of_element(self._text, start)
+        if end is None:
+            return failure.at(start)
+        if end - start > self._max:
+            reason = f"it is longer than {self._max} characters"
+        elif failure.broken_at is None:
+            reason = failure.reason
+        else:
+            return failure.at(start)
+        return _Found(Unusable(reason, self._text[start:end]), end)
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -99,35 +197,46 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(message)
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_DECODER: Final = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
-def _value_at(text: str, start: int) -> tuple[Decoded, int] | Undecodable:
+def _value_at(text: str, start: int) -> tuple[Decoded, int] | _Failure:
     try:
         value, end = _DECODER.raw_decode(text, start)
+        part = text[start:end]
+        if "\\u" in part and _SURROGATE_ESCAPE.search(part):
+            value, _ = _DECODER.raw_decode(_mended(part))
     except json.JSONDecodeError as error:
-        return Undecodable(f"{error.msg} at character {error.pos + 1}")
+        return _Failure(error.msg, error.pos)
     except RecursionError:
-        return Undecodable("nested too deeply")
+        return _Failure("nested too deeply")
     except ValueError:
-        return Undecodable("a number that JSON does not have, or with too many digits")
-    part = text[start:end]
-    if _SURROGATE_ESCAPE.search(part):
-        value = _mended(value)
+        return _Failure("a number that JSON does not have, or with too many digits")
     return Decoded(cast("Json", value), part), end
 
 
-def _mended(value: Json) -> Json:
-    """The value with U+FFFD for each surrogate without its other half."""
-    match value:
-        case str():
-            return _SURROGATE.sub("\ufffd", value)
-        case list():
-            return [_mended(item) for item in value]
-        case dict():
-            return {_SURROGATE.sub("\ufffd", key): _mended(item) for key, item in value.items()}
-        case _:
-            return value
+def _mended(text: str) -> str:
+    """The text with U+FFFD for each escaped surrogate without its other half."""
+    return _ESCAPE.sub(lambda found: r"\ufffd" if found["lone"] else found[0], text)
+
+
+def _end_of_element(text: str, start: int) -> int | None:
+    """Where the element's brackets are closed again, or its one word or string ends."""
+    shallow = _SHALLOW.match(text, start)
+    if shallow is not None or not text.startswith(("[", "{"), start):
+        return None if shallow is None else shallow.end()
+    depth, position = 0, start
+    for piece in _PIECE.finditer(text, start):
+        if piece.start() != position:  # behind it stands a string without an end
+            return None
+        position = piece.end()
+        if piece.lastgroup == "opening":
+            depth += position - piece.start()
+        elif piece.lastgroup == "closing":
+            depth -= position - piece.start()
+        if depth <= 0:  # brackets beyond the element's own are not part of it
+            return position + depth
+    return None
 
 
 def _skip_space(text: str, position: int) -> int:

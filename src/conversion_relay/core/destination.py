@@ -43,7 +43,6 @@ class Field:
         multiple: a list; a single value is accepted and becomes a list of one.
         choices: the only values accepted; empty means any.
         properties: the fields inside an object; keys not named here are dropped.
-        default: the mapping used when a preset does not map this field.
         rule: a further check of the coerced value: a sentence when it is broken, else None.
     """
 
@@ -57,7 +56,6 @@ class Field:
     multiple: bool = False
     choices: tuple[str, ...] = ()
     properties: tuple[Field, ...] = ()
-    default: Json = None
     rule: Callable[[Json], str | None] | None = None
 
 

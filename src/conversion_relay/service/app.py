@@ -28,12 +28,13 @@ from conversion_relay.core.plan import Target
 from conversion_relay.core.preset import PresetDefinition, compile_presets
 from conversion_relay.destinations.tiktok.protocol import TikTokDestination
 from conversion_relay.destinations.tiktok.web_event import TikTokSettings
-from conversion_relay.errors import RelayError, StoreError
+from conversion_relay.errors import StoreError
 from conversion_relay.service.http.body import BodyLimits
 from conversion_relay.service.http.ingest import IngestLimits, Webhook
 from conversion_relay.service.http.operations import AdminGuard, operations_router
 from conversion_relay.service.http.problems import answer_with_problems
 from conversion_relay.service.http.signature import Credentials
+from conversion_relay.service.listening import listen
 from conversion_relay.service.logs import Log
 from conversion_relay.service.metrics import Metrics
 from conversion_relay.service.preset_files import presets_folder, read_mappings, read_preset_set
@@ -128,7 +129,8 @@ class Relay:
                 await self.store.next_due(worker.route.name)
         except StoreError as error:
             return f"The store does not answer: {error}."
-        return None
+        trouble = self.store.trouble()
+        return f"Nothing could be written last time: {trouble}." if trouble else None
 
     @asynccontextmanager
     async def delivering(self) -> AsyncIterator[None]:
@@ -154,7 +156,7 @@ async def open_relay(
     targets = build_targets(configuration)
     metrics = Metrics()
     async with AsyncExitStack() as stack:
-        store = await _open_store(configuration.service)
+        store = await _open_store(configuration.service, clock())
         stack.push_async_callback(store.close)
         workers = []
         for target in targets:
@@ -180,10 +182,10 @@ async def open_relay(
         yield relay
 
 
-async def _open_store(settings: ServiceSettings) -> Store:
+async def _open_store(settings: ServiceSettings, present: datetime) -> Store:
     path = settings.database_path
     key = load_or_create_key(_plain(settings.encryption_key), path)
-    return await open_store(path, Sealer((key,)))
+    return await open_store(path, Sealer((key,)), now=present)
 
 
 def _plain(secret: SecretStr | None) -> str | None:
@@ -212,6 +214,7 @@ def _bare_application() -> FastAPI:
         openapi_url="/api/openapi.json",
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False, "operation_spans": False},
     )
     answer_with_problems(application)
@@ -226,32 +229,33 @@ def _add_paths(relay: Relay, webhook: Webhook, settings: ServiceSettings) -> Non
     relay.http.add_middleware(AdminGuard, token=_plain(settings.admin_token))
 
 
-async def serve(configuration: Configuration, log: Log) -> None:
+def run(configuration: Configuration, log: Log) -> None:
     """Runs the service until SIGTERM or SIGINT; a second one ends it at once.
 
     Raises:
         RelayError: it cannot start.
     """
-    async with open_relay(configuration, log) as relay, relay.delivering():
-        settings = configuration.service
-        server = _Server(_server_settings(relay.http, settings))
-        log.info(
-            "service.starting",
-            version=__version__,
-            host=settings.host,
-            port=settings.port,
-            sources=sorted(configuration.sources),
-            destinations=sorted(configuration.destinations),
-            database=settings.database_url,
-        )
-        try:
-            await server.serve()
-        except SystemExit as stopped:
-            raise RelayError(
-                f"could not listen on {settings.host}:{settings.port}; is the port in use?"
-            ) from stopped
-        log.info("service.stopping")
-    log.info("service.stopped")
+    loop_factory = uvicorn.Config("", log_config=None).get_loop_factory()
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(_serve(configuration, log))
+
+
+async def _serve(configuration: Configuration, log: Log) -> None:
+    settings = configuration.service
+    with listen(settings.host, settings.port) as listener:
+        async with open_relay(configuration, log) as relay, relay.delivering():
+            log.info(
+                "service.starting",
+                version=__version__,
+                host=settings.host,
+                port=settings.port,
+                sources=sorted(configuration.sources),
+                destinations=sorted(configuration.destinations),
+                database=settings.database_url,
+            )
+            await _Server(_server_settings(relay.http)).serve(sockets=[listener])
+            log.info("service.stopping")
+        log.info("service.stopped")
 
 
 class _Server(uvicorn.Server):
@@ -275,11 +279,9 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _server_settings(application: FastAPI, settings: ServiceSettings) -> uvicorn.Config:
+def _server_settings(application: FastAPI) -> uvicorn.Config:
     return uvicorn.Config(
         application,
-        host=settings.host,
-        port=settings.port,
         log_config=None,
         access_log=False,
         server_header=False,

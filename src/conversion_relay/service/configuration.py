@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from conversion_relay.core.values import Json, JsonObject
 from conversion_relay.errors import ConfigurationError
+from conversion_relay.service.complaints import Origin, did_you_mean, explain
 from conversion_relay.service.environment import (
     CONFIG_VARIABLE,
     DEFAULT_DESTINATION,
@@ -32,7 +33,12 @@ _SECRETS: Final = frozenset(
     {"access_token", "signing_secrets", "bearer_tokens", "admin_token", "encryption_key"}
 )
 _UNUSED_VALUE: Final = "placeholder"
-_ENVIRONMENT: Final = "the environment"
+_ENVIRONMENT: Final = Origin("the environment", variables=True)
+_DEEPEST_SETTING: Final = 3
+"""As in sources.web.signing_secrets."""
+_OWN_PREFIX: Final = "RELAY_"
+_SHARED_PREFIXES: Final = ("TIKTOK_", "SEGMENT_")
+"""Other programs have variables with these, so that only what is like one of ours is an error."""
 _Placeholders: TypeAlias = "tuple[tuple[tuple[str, ...], str], ...]"
 _PLACEHOLDERS: Final[_Placeholders] = (
     ((*SOURCE, "authentication"), "none"),
@@ -66,6 +72,43 @@ def load_for_preview(
     return _load(kept, config_file, _PLACEHOLDERS)
 
 
+def unknown_variables(
+    environment: Mapping[str, str], config_file: Path | None = None
+) -> tuple[str, ...]:
+    """A sentence for each variable that looks like one of ours, and is none.
+
+    Those that the TOML file names as places of secrets are known.
+    """
+    path = _config_path(environment, config_file)
+    known = _known_variables() | (frozenset() if path is None else _referred(path))
+    sentences: list[str] = []
+    for name in sorted(environment.keys() - known):
+        near = did_you_mean(name, sorted(_known_variables()), similarity=0.85)
+        if near and name.startswith((_OWN_PREFIX, *_SHARED_PREFIXES)):
+            sentences.append(f"{name} is not a setting and has no effect; did you mean {near}?")
+        elif name.startswith(_OWN_PREFIX):
+            sentences.append(f"{name} is not a setting and has no effect")
+    return tuple(sentences)
+
+
+def _known_variables() -> frozenset[str]:
+    names = {variable.name for variable in (*VARIABLES, CONFIG_VARIABLE)}
+    return frozenset(names | {f"{name}_FILE" for name in names})
+
+
+def _referred(path: Path) -> frozenset[str]:
+    """The variables that the file names as places of secrets."""
+    names: set[str] = set()
+
+    def noted(reference: object, _where: str) -> str | None:
+        if isinstance(reference, str):
+            names.add(reference.removeprefix("env:"))
+        return None
+
+    _walk(_read_toml(path), (), noted, path.parent)
+    return frozenset(names)
+
+
 def _is_credential(name: str) -> bool:
     return any(
         name in {variable.name, f"{variable.name}_FILE"}
@@ -77,19 +120,24 @@ def _is_credential(name: str) -> bool:
 def _load(
     environment: Mapping[str, str], config_file: Path | None, placeholders: _Placeholders
 ) -> Configuration:
-    named = value_of(CONFIG_VARIABLE.name, environment)
-    path = config_file or (Path(named) if named else None)
+    path = _config_path(environment, config_file)
     if path is None:
         tree, origin = _from_environment(environment), _ENVIRONMENT
     else:
-        tree, origin = _from_toml(path, environment, needed=not placeholders), str(path)
+        tree = _from_toml(path, environment, needed=not placeholders)
+        origin = Origin(str(path), variables=False)
     for target, value in placeholders:
         if path is None or target[0] not in tree:
             _put(tree, target, value, keep=True)
     try:
         return Configuration.model_validate(tree)
     except ValidationError as error:
-        raise ConfigurationError(_explain(error, origin)) from None
+        raise ConfigurationError(explain(error, origin)) from None
+
+
+def _config_path(environment: Mapping[str, str], config_file: Path | None) -> Path | None:
+    named = value_of(CONFIG_VARIABLE.name, environment)
+    return config_file or (Path(named) if named else None)
 
 
 def _from_environment(environment: Mapping[str, str]) -> JsonObject:
@@ -130,8 +178,14 @@ def _read_toml(path: Path) -> JsonObject:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{path} is no TOML: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{path} is no TOML: it is not UTF-8") from error
+    except ValueError as error:
+        raise ConfigurationError(f"{path} holds a number with too many digits") from error
+    except RecursionError as error:
+        raise ConfigurationError(f"{path} is nested too deeply") from error
 
 
 def _resolve_secrets(
@@ -144,52 +198,41 @@ def _resolve_secrets(
         kind, _, name = reference.partition(":") if isinstance(reference, str) else ("", "", "")
         if kind not in {"env", "file"} or not name:
             problems.append(
-                f'{where} must say where the secret is found: "env:NAME" or "file:PATH"; '
+                f'{path}: {where} must say where the secret is found: "env:NAME" or "file:PATH"; '
                 "secrets do not belong in the file"
             )
             return None
         if not needed:
             return _UNUSED_VALUE
         if kind == "file":
-            return read_secret_file(path.parent / name, where)
+            return read_secret_file(path.parent / name, f"{path}: {where}")
         value = value_of(name, environment)
         if value is None:
-            problems.append(f"{where} names the environment variable {name}, which is not set")
+            problems.append(
+                f"{path}: {where} names the environment variable {name}, which is not set"
+            )
         return value
 
-    _walk(tree, str(path), resolved, path.parent)
+    _walk(tree, (), resolved, path.parent)
     if problems:
         raise ConfigurationError("\n".join(problems))
 
 
 def _walk(
-    tree: JsonObject, where: str, resolved: Callable[[object, str], str | None], folder: Path
+    tree: JsonObject,
+    place: tuple[str, ...],
+    resolved: Callable[[object, str], str | None],
+    folder: Path,
 ) -> None:
     for key, value in tree.items():
-        place = f"{where}: {key}" if where.endswith(".toml") else f"{where}.{key}"
+        inside = (*place, key)
         if isinstance(value, dict):
-            _walk(value, place, resolved, folder)
+            if len(inside) < _DEEPEST_SETTING:
+                _walk(value, inside, resolved, folder)
         elif key in _SECRETS and isinstance(value, list):
-            tree[key] = [resolved(item, f"{place}[{n}]") for n, item in enumerate(value)]
+            where = ".".join(inside)
+            tree[key] = [resolved(item, f"{where}[{n}]") for n, item in enumerate(value)]
         elif key in _SECRETS:
-            tree[key] = resolved(value, place)
+            tree[key] = resolved(value, ".".join(inside))
         elif key in {"mappings", "presets_folder"} and isinstance(value, str):
             tree[key] = str(folder / value)
-
-
-def _explain(error: ValidationError, origin: str) -> str:
-    problems = [f"The configuration ({origin}) cannot be used:"]
-    for problem in error.errors(include_url=False, include_input=False):
-        target = tuple(str(part) for part in problem["loc"])
-        message = problem["msg"].removeprefix("Value error, ")
-        problems.append(f"- {_name_of(target, origin)}: {message}")
-    return "\n".join(problems)
-
-
-def _name_of(target: tuple[str, ...], origin: str) -> str:
-    """What the operator calls the setting: the variable's name, or the path in the file."""
-    if origin == _ENVIRONMENT:
-        for variable in VARIABLES:
-            if variable.target == target[: len(variable.target)]:
-                return variable.name
-    return ".".join(target) or "the file"

@@ -138,6 +138,9 @@ def read_secret_file(path: Path, where: str) -> str:
     """
     try:
         return path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise ConfigurationError(f"{where}: {path} cannot be read: {reason}") from error
+    except OSError as error:
+        raise ConfigurationError(f"{where}: {path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"{where}: {path} cannot be read: it is not UTF-8") from error
+    except ValueError as error:  # of a path with a zero byte
+        raise ConfigurationError(f"{where}: this is no path of a file") from error

@@ -6,6 +6,8 @@ package, then at the top of a checkout. Knows no destination: what a preset mean
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 
 from conversion_relay.core.decoding import Undecodable, decode
@@ -16,7 +18,8 @@ from conversion_relay.errors import PresetError
 _PACKAGE = Path(__file__).resolve().parent.parent
 _INSTALLED = _PACKAGE / "presets"
 _CHECKOUT = _PACKAGE.parent.parent / "presets"
-_KEYS = ("name", "subscribe", "partnerAction", "mapping")
+_KEYS = ("name", "subscribe", "partnerAction", "mapping", "enabled")
+"""Those with a meaning here; Segment's form has more."""
 
 
 def presets_folder(configured: Path | None) -> Path:
@@ -59,11 +62,13 @@ def read_mappings(path: Path) -> tuple[PresetDefinition, ...]:
         PresetError: with every problem of the file.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise PresetError(f"{path} cannot be read: {reason}") from error
-    decoded = decode(text)
+        decoded = decode(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise PresetError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise PresetError(f"{path} cannot be read: it is not UTF-8") from error
+    except RecursionError as error:
+        raise PresetError(f"{path} is nested too deeply") from error
     if isinstance(decoded, Undecodable):
         raise PresetError(f"{path} is no JSON: {decoded.reason}")
     return _definitions(decoded.value, path)
@@ -76,27 +81,40 @@ def _definitions(content: Json, path: Path) -> tuple[PresetDefinition, ...]:
             f'{path} must hold a list of mappings, or an object with such a list as "presets"'
         )
     problems: list[str] = []
-    definitions = [
-        _definition(entry, f"{path}: /{n}", problems) for n, entry in enumerate(entries)
-    ]
+    found = [_definition(entry, f"{path}: /{n}", problems) for n, entry in enumerate(entries)]
     if problems:
         raise PresetError("\n".join(problems))
-    return tuple(definition for definition in definitions if definition is not None)
+    definitions = tuple(definition for definition in found if definition is not None)
+    if not definitions:
+        raise PresetError(
+            f'{path}: every mapping is switched off ("enabled": false), so nothing would be sent'
+        )
+    return definitions
 
 
 def _definition(entry: Json, where: str, problems: list[str]) -> PresetDefinition | None:
     if not isinstance(entry, dict):
         problems.append(f"{where}: a mapping must be an object, this is {json_type(entry)}")
         return None
-    if entry.get("enabled") is False:
+    problems.extend(_misspellings(entry, where))
+    enabled = entry.get("enabled", True)
+    if not isinstance(enabled, bool):
+        problems.append(f'{where}: "enabled" must be true or false, it is {json_type(enabled)}')
+    if enabled is False:
         return None
-    texts = [_text(entry, key, where, problems) for key in _KEYS[:3]]
+    name, subscribe, action = (_text(entry, key, where, problems) or "" for key in _KEYS[:3])
     mapping = entry.get("mapping")
     if not isinstance(mapping, dict):
         problems.append(f'{where}: "mapping" must be an object, it is {_found(entry, "mapping")}')
         return None
-    name, subscribe, partner_action = (text or "" for text in texts)
-    return PresetDefinition(name, subscribe, partner_action, mapping)
+    return PresetDefinition(name, subscribe, action, mapping)
+
+
+def _misspellings(entry: JsonObject, where: str) -> Iterator[str]:
+    """Of keys that have a meaning; what else Segment's form holds is like none of them."""
+    for key in sorted(entry.keys() - set(_KEYS)):
+        for near in get_close_matches(key, _KEYS, n=1, cutoff=0.8):
+            yield f'{where}: "{key}" has no meaning; did you mean "{near}"?'
 
 
 def _text(entry: JsonObject, key: str, where: str, problems: list[str]) -> str | None:

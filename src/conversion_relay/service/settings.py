@@ -12,13 +12,23 @@ from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
 
 import phonenumbers
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from conversion_relay.core.plan import OnInvalidField
 
 TIKTOK_API_URL: Final = "https://business-api.tiktok.com"
 LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
+_BESIDE_AN_ADDRESS = re.compile(r"[@?#\\]")
 _SQLITE_URL = "sqlite:///"
 
 
@@ -47,6 +57,11 @@ def _plain_text(text: str) -> str:
     return text
 
 
+def _checked_path(path: Path) -> Path:
+    _plain_text(str(path))
+    return path
+
+
 def _secret_text(secret: SecretStr) -> SecretStr:
     value = secret.get_secret_value()
     if not value.strip() or not value.isascii() or not value.isprintable():
@@ -55,8 +70,30 @@ def _secret_text(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _checked_api_url(url: str) -> str:
+    """A base address: where credentials, a query or a fragment would stand, a mistake stands."""
+    _plain_text(url)
+    if " " in url or not _is_address(url):
+        message = f"must be an address like {TIKTOK_API_URL} or http://127.0.0.1:9090"
+        raise ValueError(message)
+    if _BESIDE_AN_ADDRESS.search(url):
+        message = f"must be an address alone, like {TIKTOK_API_URL}: no user, password, ? or #"
+        raise ValueError(message)
+    return url
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, or brackets around no address
+        return False
+
+
 PlainText = Annotated[str, AfterValidator(_plain_text)]
 Secret = Annotated[SecretStr, AfterValidator(_secret_text)]
+FilePath = Annotated[Path, AfterValidator(_checked_path)]
+ApiUrl = Annotated[str, AfterValidator(_checked_api_url)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 
 
@@ -70,11 +107,11 @@ class ServiceSettings(_Settings):
     )
     admin_token: Secret | None = None
     encryption_key: Secret | None = None
-    presets_folder: Path | None = None
+    presets_folder: FilePath | None = None
     max_body_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
     max_event_bytes: Annotated[int, Field(ge=256)] = 64 * 1024
     max_batch_events: Annotated[int, Field(ge=1)] = 4000
-    receive_seconds: Annotated[float, Field(gt=0)] = 30.0
+    receive_seconds: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)] = 30.0
     log_format: Literal["auto", "json", "console"] = "auto"
 
     @property
@@ -98,15 +135,15 @@ class SourceSettings(_Settings):
         given = bool(self.signing_secrets or self.bearer_tokens)
         if self.authentication == "required" and not given:
             message = (
-                "has no credential, so anybody could post conversions to it. Give it a signing "
-                "secret (SEGMENT_SHARED_SECRET) or a bearer token (RELAY_BEARER_TOKEN), or say "
+                "no credential is set, so anybody could post conversions. Set a signing secret "
+                "(SEGMENT_SHARED_SECRET) or a bearer token (RELAY_BEARER_TOKEN), or say "
                 'authentication = "none" (RELAY_AUTHENTICATION=none) if that is meant'
             )
             raise ValueError(message)
         if self.authentication == "none" and given:
             message = (
-                'says authentication = "none" but has credentials, which would not be checked: '
-                "remove the one or the other"
+                "credentials are set, which would not be checked, because authentication is "
+                '"none" (RELAY_AUTHENTICATION=none): remove the one or the other'
             )
             raise ValueError(message)
         return self
@@ -118,32 +155,34 @@ class DestinationSettings(_Settings):
     pixel_code: PlainText
     access_token: Secret
     test_event_code: PlainText | None = None
-    api_url: str = TIKTOK_API_URL
     allow_any_api_host: bool = False
+    api_url: ApiUrl = TIKTOK_API_URL
     presets: PlainText = "tiktok-conversions"
-    mappings: Path | None = None
+    mappings: FilePath | None = None
     on_invalid_field: OnInvalidField = OnInvalidField.OMIT
     default_phone_region: Annotated[str, AfterValidator(_checked_region)] | None = None
     lower_case_external_id: bool = True
     partner_name: PlainText | None = None
     max_requests_in_flight: Annotated[int, Field(ge=1, le=64)] = 4
 
-    @model_validator(mode="after")
-    def _api_url_is_pinned(self) -> Self:
-        parts = urlsplit(self.api_url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.username:
-            message = f"api_url must be like {TIKTOK_API_URL}"
-            raise ValueError(message)
-        genuine = self.api_url.rstrip("/") == TIKTOK_API_URL
-        loopback = parts.hostname in LOOPBACK_HOSTS
-        if not (genuine or loopback or self.allow_any_api_host):
+    @field_validator("api_url")
+    @classmethod
+    def _is_pinned(cls, url: str, others: ValidationInfo) -> str:
+        """Access tokens are sent there: to TikTok, to this machine, or where it was allowed."""
+        parts = urlsplit(url)
+        if parts.hostname in LOOPBACK_HOSTS or url.removesuffix("/") == TIKTOK_API_URL:
+            return url
+        if not others.data.get("allow_any_api_host"):
             message = (
-                f"api_url may be {TIKTOK_API_URL} or a sandbox on this machine; access tokens are "
-                "sent there, so another host needs allow_any_api_host = true "
+                f"may be {TIKTOK_API_URL} or a sandbox on this machine; access tokens are sent "
+                "there, so another host needs allow_any_api_host = true "
                 "(TIKTOK_API_ALLOW_ANY_HOST=true)"
             )
             raise ValueError(message)
-        return self
+        if parts.scheme != "https":
+            message = "must begin with https:// there, because access tokens are sent to it"
+            raise ValueError(message)
+        return url
 
 
 def _checked_names(value: dict[str, _Settings]) -> dict[str, _Settings]:

@@ -8,5 +8,15 @@ from conversion_relay.core.fql.conditions import Comparison, Condition, Function
 from conversion_relay.core.fql.matcher import matches
 from conversion_relay.core.fql.parser import parse
 from conversion_relay.core.fql.printer import render
+from conversion_relay.errors import TriggerError
 
-__all__ = ["Comparison", "Condition", "FunctionCall", "Group", "matches", "parse", "render"]
+__all__ = [
+    "Comparison",
+    "Condition",
+    "FunctionCall",
+    "Group",
+    "TriggerError",
+    "matches",
+    "parse",
+    "render",
+]

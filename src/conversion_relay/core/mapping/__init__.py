@@ -11,5 +11,6 @@ from conversion_relay.core.mapping.compiler import (
     Resolution,
     compile_mapping,
 )
+from conversion_relay.errors import MappingError
 
-__all__ = ["CompiledMapping", "Resolution", "compile_mapping"]
+__all__ = ["CompiledMapping", "MappingError", "Resolution", "compile_mapping"]

@@ -1,7 +1,7 @@
 """The inputs of Report Web Event: a table, one row for each field.
 
-Keys, types, choices and defaults are those of Segment's published action (npm, read 2026-11-21),
-so that its mappings can be used unchanged. Knows nothing of what is sent to TikTok.
+Keys, types and choices are those of Segment's published action (npm, read 2026-11-21), so that its
+mappings can be used unchanged. Knows nothing of what is sent to TikTok.
 """
 
 from __future__ import annotations
@@ -44,43 +44,12 @@ def event_name_rule(value: Json) -> str | None:
     return None
 
 
-def _path(path: str) -> Json:
-    return {"@path": f"$.{path}"}
-
-
-def _first(path: str, otherwise: str) -> Json:
-    """The mapping of one path, or of another where the first has no value."""
-    return {"@if": {"exists": _path(path), "then": _path(path), "else": _path(otherwise)}}
-
-
-def _trait(name: str) -> Json:
-    return _first(f"properties.{name}", f"context.traits.{name}")
-
-
-def _click(name: str) -> Json:
-    return _first(f"properties.{name}", f"integrations.TikTok Conversions.{name}")
-
-
-def _properties(*fields: Field, **renamed: str) -> Json:
-    """The mapping of each field from the property of its name, or of the name given for it."""
-    return {
-        field.key: _path(f"properties.{renamed.get(field.key, field.key)}") for field in fields
-    }
-
-
 _ADDRESS: Final = (
     Field("city", "City", description="City; sent in clear."),
     Field("country", "Country", description="Two letters (ISO 3166); sent in clear."),
     Field("zip_code", "Zip Code", description="Postal code; hashed before it is kept."),
     Field("state", "State", description="State or province; sent in clear."),
 )
-
-_ADDRESS_DEFAULT: Final[Json] = {
-    "city": _trait("address.city"),
-    "country": _trait("address.country"),
-    "zip_code": _trait("address.postal_code"),
-    "state": _trait("address.state"),
-}
 
 _CONTENT: Final = (
     Field("price", "Price", _NUMBER, "Price of one item."),
@@ -222,7 +191,6 @@ FIELDS: Final = (
         description="Where the event took place: on a website, or in a CRM. Web if not mapped.",
         choices=(WEB, CRM),
         decisive=True,  # not to report the event of a CRM as one of the website
-        default=WEB,
     ),
     Field(
         "event_spec_type",
@@ -241,39 +209,33 @@ FIELDS: Final = (
         "event_id",
         "Event ID",
         description="What copies of this event share, here and in the browser's pixel.",
-        default=_path("messageId"),
     ),
     Field(
         "timestamp",
         "Event Timestamp",
         description="When it happened: ISO 8601, RFC 2822, or Unix seconds or milliseconds.",
-        default=_path("timestamp"),
     ),
     Field(
         "phone_number",
         "Phone Number",
         description="One or several, in E.164 form; hashed before they are kept.",
         multiple=True,
-        default=_trait("phone"),
     ),
     Field(
         "email",
         "Email",
         description="One or several addresses; hashed before they are kept.",
         multiple=True,
-        default=_trait("email"),
     ),
     Field(
         "first_name",
         "First Name",
         description="Given name; hashed before it is kept.",
-        default=_trait("first_name"),
     ),
     Field(
         "last_name",
         "Last Name",
         description="Family name; hashed before it is kept.",
-        default=_trait("last_name"),
     ),
     Field(
         "address",
@@ -281,65 +243,53 @@ FIELDS: Final = (
         _OBJECT,
         "Where the customer lives.",
         properties=_ADDRESS,
-        default=_ADDRESS_DEFAULT,
     ),
     Field(
         "order_id",
         "Order ID",
         description="Id of the order.",
-        default=_path("properties.order_id"),
     ),
-    Field(
-        "shop_id", "Shop ID", description="Id of the shop.", default=_path("properties.shop_id")
-    ),
+    Field("shop_id", "Shop ID", description="Id of the shop."),
     Field(
         "external_id",
         "External ID",
         description="One or several ids of the visitor; hashed before they are kept.",
         multiple=True,
-        default=_first("userId", "anonymousId"),
     ),
     Field(
         "ttclid",
         "TikTok Click ID",
         description="TikTok's click id, unchanged; that of the page URL goes first.",
-        default=_click("ttclid"),
     ),
     Field(
         "ttp",
         "TikTok Cookie ID",
         description="Value of the pixel's _ttp cookie, unchanged.",
-        default=_click("ttp"),
     ),
     Field(
         "locale",
         "Locale",
         description="Language of the visitor (BCP 47).",
-        default=_path("context.locale"),
     ),
     Field(
         "url",
         "Page URL",
         description="Page on which it happened.",
-        default=_path("context.page.url"),
     ),
     Field(
         "referrer",
         "Page Referrer",
         description="Page before that one.",
-        default=_path("context.page.referrer"),
     ),
     Field(
         "ip",
         "IP Address",
         description="The visitor's address, never the server's.",
-        default=_path("context.ip"),
     ),
     Field(
         "user_agent",
         "User Agent",
         description="The visitor's browser.",
-        default=_path("context.userAgent"),
     ),
     Field(
         "contents",
@@ -354,41 +304,35 @@ FIELDS: Final = (
         "Content IDs",
         description="Ids of items, where Contents is not used.",
         multiple=True,
-        default=_path("properties.content_ids"),
     ),
     Field(
         "num_items",
         "Number of Items",
         _NUMBER,
         "How many items, for InitiateCheckout.",
-        default=_path("properties.num_items"),
     ),
     Field(
         "content_type",
         "Content Type",
         description="Whether ids name products or groups of products.",
         choices=("product", "product_group"),
-        default="product",
     ),
     Field(
         "currency",
         "Currency",
         description="Currency of the value (ISO 4217).",
-        default=_path("properties.currency"),
     ),
     Field(
         "value",
         "Value",
         _NUMBER,
         "What the order or the items are worth.",
-        default=_first("properties.value", "properties.revenue"),
     ),
     Field("description", "Description", description="The event in words."),
     Field(
         "query",
         "Query",
         description="What was searched for (TikTok's older name).",
-        default=_path("properties.query"),
     ),
     Field(
         "limited_data_use",
@@ -396,7 +340,6 @@ FIELDS: Final = (
         FieldType.BOOLEAN,
         "Asks TikTok to process the event only within limits.",
         decisive=True,  # not to drop somebody's wish because it was badly written
-        default=_path("properties.limited_data_use"),
     ),
     Field(
         "test_event_code",
@@ -409,20 +352,17 @@ FIELDS: Final = (
         "Delivery Category",
         description="How the order reaches the customer.",
         choices=("in_store", "curbside", "home_delivery"),
-        default=_path("properties.delivery_category"),
     ),
     Field(
         "predicted_ltv",
         "Predicted Lifetime Value",
         _NUMBER,
         "What the subscriber will be worth.",
-        default=_path("properties.predicted_ltv"),
     ),
     Field(
         "search_string",
         "Search String",
         description="What was searched for.",
-        default=_path("properties.search_string"),
     ),
     Field(
         "lead_fields",
@@ -431,7 +371,6 @@ FIELDS: Final = (
         "The lead, for events of a CRM.",
         required_when=("event_source", CRM),
         properties=_LEAD,
-        default=_properties(*_LEAD),
     ),
     Field(
         VEHICLE,
@@ -439,7 +378,6 @@ FIELDS: Final = (
         _OBJECT,
         "Properties of vehicle events.",
         properties=_VEHICLE,
-        default=_properties(*_VEHICLE, drivetrain="drive_train"),
     ),
     Field(
         TRAVEL,
@@ -447,7 +385,6 @@ FIELDS: Final = (
         _OBJECT,
         "Properties of travel events.",
         properties=_TRAVEL,
-        default=_properties(*_TRAVEL),
     ),
 )
 
