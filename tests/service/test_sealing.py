@@ -127,6 +127,22 @@ def test_without_a_setting_a_key_file_is_made_once(tmp_path: Path) -> None:
     assert load_or_create_key(file.read_text(), tmp_path / "elsewhere.db") == key
 
 
+@pytest.mark.parametrize("kept", ["relay.db", "relay.db-wal"])
+def test_no_new_key_is_made_for_a_database_that_holds_data(tmp_path: Path, kept: str) -> None:
+    database = tmp_path / "relay.db"
+    database.write_bytes(b"data")
+    (tmp_path / kept).write_bytes(b"data")
+    with pytest.raises(ConfigurationError, match=r"relay\.db\.key is missing") as refused:
+        load_or_create_key(None, database)
+    assert str(database) in str(refused.value)
+    assert {file.name for file in tmp_path.iterdir()} == {"relay.db", kept}
+
+
+def test_an_empty_database_gets_a_new_key(tmp_path: Path) -> None:
+    (tmp_path / "relay.db").write_bytes(b"")
+    assert len(load_or_create_key(None, tmp_path / "relay.db")) == 32
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o666])
 def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
     database = tmp_path / "relay.db"

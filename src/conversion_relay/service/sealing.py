@@ -22,6 +22,13 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from conversion_relay.errors import ConfigurationError, SealingError
+from conversion_relay.service.place import (
+    beside,
+    flush_folder,
+    holds_data,
+    private_folder,
+    require_place,
+)
 
 KEY_BYTES = 32
 _KEY_ID_BYTES = 4
@@ -104,14 +111,19 @@ def binding(*parts: str | int | None) -> bytes:
 def load_or_create_key(setting: str | None, database: Path) -> bytes:
     """The 32 bytes of the setting (base64); without one, of the key file beside the database.
 
+    A new key is made for a new database only.
+
     Raises:
-        ConfigurationError: the setting or the file is no such key, or others can read the file.
+        ConfigurationError: the setting or the file is no such key, others can read the file, it is
+            missing while the database holds data, or no database can be at this path.
     """
     if setting is not None:
         return _decoded(setting, "the encryption key (RELAY_ENCRYPTION_KEY)")
-    path = database.with_name(database.name + ".key")
+    require_place(database)
+    path = beside(database, ".key")
     try:
         if not path.exists():
+            _require_new(database, path)
             private_folder(path.parent)
             _create_key_file(path)
         return _read_key_file(path)
@@ -121,20 +133,12 @@ def load_or_create_key(setting: str | None, database: Path) -> bytes:
         ) from error
 
 
-def private_folder(path: Path) -> None:
-    """Create the folder and those above it that are missing, for this user alone."""
-    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
-    for folder in reversed(missing):
-        folder.mkdir(mode=0o700, exist_ok=True)
-
-
-def flush_folder(path: Path) -> None:
-    """Make the names in the folder last through a power loss."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _require_new(database: Path, key: Path) -> None:
+    if holds_data(database):
+        raise ConfigurationError(
+            f"the key file {key} is missing, and the database {database} holds data sealed with "
+            "its key: put the file back, or give its content as RELAY_ENCRYPTION_KEY"
+        )
 
 
 def _key_id(key: bytes) -> bytes:

@@ -209,6 +209,12 @@ async def test_opening_again_finds_everything(engine: Engine) -> None:
     assert (claim.message_id, claim.attempts, claim.first_unknown_at) == ("waits", 2, NOW)
 
 
+async def test_a_store_that_can_write_has_no_trouble(store: Store) -> None:
+    assert store.trouble() is None
+    await store.append([event("a")])
+    assert store.trouble() is None
+
+
 async def test_a_closed_store_does_nothing(store: Store) -> None:
     await store.close()
     await store.close()

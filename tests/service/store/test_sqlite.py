@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -63,6 +64,25 @@ async def test_nothing_personal_is_readable_on_the_disk(path: Path, store: Sqlit
     assert found() == []
     await store.close()
     assert found() == []
+
+
+async def test_what_a_client_writes_stays_readable_within_bounds_only(
+    path: Path, store: SqliteStore
+) -> None:
+    kinds = ["track", "page", "screen", "identify", "group", "alias", "delete", ""]
+    all_kinds = [*kinds, "Track", "jane.doe@example.com"]
+    typed = [replace(event(kind), type=kind) for kind in all_kinds]
+    ids = ["x" * 100, "x" * 101, None]
+    named = [
+        event(f"named {n}", replace(delivery("id"), event_id=given)) for n, given in enumerate(ids)
+    ]
+    await store.append([*typed, *named])
+    claims = await store.claim("tiktok", 100, LEASE, NOW)
+    kept = [claim.event_id for claim in claims if claim.message_id.startswith("named")]
+    assert kept == ["x" * 100, f"sha256:{hashlib.sha256(b'x' * 101).hexdigest()}", None]
+    await store.close()
+    found = rows(path, "SELECT type FROM events ORDER BY id LIMIT 10")
+    assert found == [(kind,) for kind in [*kinds, "other", "other"]]
 
 
 async def test_files_are_for_the_owner_alone(path: Path, store: SqliteStore) -> None:

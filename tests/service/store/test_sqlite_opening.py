@@ -6,6 +6,7 @@ import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import apsw
@@ -19,9 +20,10 @@ from conversion_relay.service.store.sqlite.connection import (
     require_durable,
     require_sqlite,
 )
+from conversion_relay.service.store.sqlite.queries import QUERIES
 from conversion_relay.service.store.sqlite.schema import Migration, migrate, migrations
 from service.store.conftest import KEY
-from service.store.examples import LEASE, NOW, WEB, event
+from service.store.examples import LEASE, NOW, WEB, event, retried
 
 HOLDER = """
 import asyncio, sys
@@ -105,7 +107,7 @@ async def test_a_damaged_database_is_refused_after_an_unclean_end(
     await store.append([event(f"m{n}") for n in range(500)])
     await store.close()
     damage(path)
-    with pytest.raises(StoreUnavailable, match="move the file"):
+    with pytest.raises(StoreUnavailable, match=f"^{path}: .*move the file"):
         await open_store(path, Sealer([KEY]))
 
 
@@ -123,7 +125,7 @@ async def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
 
 async def test_another_key_is_refused(path: Path, store: SqliteStore) -> None:
     await store.close()
-    with pytest.raises(ConfigurationError, match=Sealer([KEY]).key_id):
+    with pytest.raises(ConfigurationError, match=f"^{path}: .*{Sealer([KEY]).key_id}"):
         await open_store(path, Sealer([bytes(32)]))
 
 
@@ -136,6 +138,45 @@ async def test_a_new_key_seals_while_the_old_one_opens(path: Path, store: Sqlite
     await store.close()
     with pytest.raises(ConfigurationError):
         await open_store(path, Sealer([KEY]))
+
+
+async def test_a_database_that_another_program_holds_is_refused(
+    path: Path, raw: apsw.Connection
+) -> None:
+    raw.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreUnavailable, match=f"^{path}: .*Busy.*another program holds"):
+        await open_store(path, Sealer([KEY]))
+
+
+async def test_a_clock_that_was_set_back_keeps_nothing_waiting(
+    path: Path, store: SqliteStore
+) -> None:
+    ahead = NOW + timedelta(days=10)
+    soon = NOW + timedelta(hours=1)
+    await store.append([event("retried"), event("soon"), event("claimed")])
+    claims = await store.claim("tiktok", 10, LEASE, NOW)
+    await store.settle([retried(claims[0], ahead, ahead), retried(claims[1], soon)], NOW)
+    await store.claim("tiktok", 10, LEASE, ahead)
+    await store.append([event("new", received_at=ahead)])
+    await store.close()
+    store = await open_store(path, Sealer([KEY]), now=NOW)
+    claims = await store.claim("tiktok", 10, LEASE, NOW)
+    assert {claim.message_id: claim.first_unknown_at for claim in claims} == {
+        "retried": NOW, "soon": NOW, "claimed": NOW, "new": None,
+    }  # fmt: skip
+    assert {claim.accepted_at for claim in claims} == {NOW}
+    await store.close()
+
+
+async def test_what_waits_for_a_retry_goes_on_waiting(path: Path, store: SqliteStore) -> None:
+    due_at = NOW + timedelta(hours=1)
+    await store.append([event("a")])
+    claims = await store.claim("tiktok", 10, LEASE, NOW)
+    await store.settle([retried(claims[0], due_at)], NOW)
+    await store.close()
+    store = await open_store(path, Sealer([KEY]), now=NOW)
+    assert await store.next_due("tiktok") == due_at
+    await store.close()
 
 
 @pytest.mark.parametrize("version", ["3.51.2", "3.40.1", "2.8.17"])
@@ -167,7 +208,7 @@ def test_a_database_that_cannot_keep_a_log_is_refused() -> None:
 async def test_a_database_of_a_newer_release_is_refused(path: Path, raw: apsw.Connection) -> None:
     raw.pragma("user_version", 99)
     raw.close()
-    with pytest.raises(ConfigurationError, match="schema 99"):
+    with pytest.raises(ConfigurationError, match=f"^{path}: .*schema 99"):
         await open_store(path, Sealer([KEY]))
 
 
@@ -186,6 +227,13 @@ def test_migrations_count_up_from_one() -> None:
     assert [migration.version for migration in migrations()] == [
         number for number, _ in enumerate(migrations(), 1)
     ]
+
+
+def test_pulling_back_what_waits_scans_no_deliveries(raw: apsw.Connection) -> None:
+    plan = raw.execute("EXPLAIN QUERY PLAN " + QUERIES["pull_back"], {"now": 1, "latest": 2})
+    steps = [str(row[3]) for row in plan.fetchall()]
+    assert any("SEARCH deliveries USING COVERING INDEX deliveries_due" in step for step in steps)
+    assert not any("SCAN deliveries" in step for step in steps)
 
 
 def test_finding_what_is_due_scans_no_table(raw: apsw.Connection) -> None:

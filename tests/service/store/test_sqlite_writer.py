@@ -167,13 +167,14 @@ async def hold_again(held: Held) -> asyncio.Task[object]:
 
 async def test_an_event_that_cannot_be_kept_fails_only_its_own_append(held: Held) -> None:
     good = [asyncio.create_task(held.store.append([event(f"m{n}")])) for n in range(3)]
-    unreadable = replace(event("unreadable"), type="cut emoji \ud83d")
+    unreadable = replace(event("unreadable"), reason="cut emoji \ud83d")
     bad = asyncio.create_task(held.store.append([event("ok"), unreadable]))
     await asyncio.sleep(0)
     held.go_on()
     assert [(await append).accepted for append in good] == [1, 1, 1]
-    with pytest.raises(UnicodeEncodeError):
+    with pytest.raises(StoreUnavailable, match="UnicodeEncodeError"):
         await bad
+    assert held.store.trouble() is None
     assert await held.store.deliveries(["ok"]) == ()
 
 
@@ -191,11 +192,34 @@ async def test_a_full_disk_is_told_to_every_waiter_and_forgotten_when_there_is_r
     failures = [result for result in results if isinstance(result, StoreUnavailable)]
     assert failures
     assert "no space" in str(failures[0])
+    with pytest.raises(StoreUnavailable):
+        await store.append(too_much)
+    assert store.trouble() == str(failures[0])
     kept = await store.deliveries([one.message_id for one in too_much])
     assert len(kept) == sum(not isinstance(result, BaseException) for result in results)
     claims = await store.claim("tiktok", 100, LEASE, NOW)
     assert await store.settle([delivered(claim) for claim in claims], NOW) == len(claims)
+    assert store.trouble() is None
     assert (await store.append([event("after")])).accepted == 1
+    await store.close()
+
+
+async def test_trouble_is_over_once_something_was_written_not_before(tmp_path: Path) -> None:
+    """A worker that finds nothing to do commits without a write, on a full disk too."""
+    log = tmp_path / "relay.db-wal"
+    limits = Limits(database_bytes=512 * 1024)
+    store = await open_store(tmp_path / "relay.db", Sealer([KEY]), limits)
+    assert await store.claim("tiktok", 1, LEASE, NOW) == ()
+    before = log.read_bytes()
+    assert await store.claim("tiktok", 1, LEASE, NOW) == ()
+    assert log.read_bytes() == before
+    with pytest.raises(StoreUnavailable):
+        await store.append([big_event(f"big{n}") for n in range(20)])
+    before = log.read_bytes()
+    assert store.trouble() is not None
+    assert await store.claim("tiktok", 1, LEASE, NOW) == ()
+    assert log.read_bytes() != before
+    assert store.trouble() is None
     await store.close()
 
 

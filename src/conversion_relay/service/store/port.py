@@ -32,7 +32,7 @@ class NewEvent:
     Attributes:
         source: the configured source it came from.
         message_id: with `source` the key of the ledger of duplicates.
-        type: of the event; "" in quarantine.
+        type: of the event, "" in quarantine; one that is not Segment's is kept as "other".
         received_at: aware.
         original: the bytes as they came, JSON; the store seals them.
         disposition: what became of it.
@@ -78,6 +78,7 @@ class ClaimedDelivery:
     Attributes:
         id: of the delivery.
         fence: of this claim; a settlement with an older fence changes nothing.
+        event_id: by which the partner recognises a copy; of more than 100 characters, a hash.
         attempts: sends including the one this claim is for; 1 the first time.
         accepted_at: when the service took the event on.
         first_unknown_at: the first send whose outcome is unknown, a lease that ran out included.
@@ -133,7 +134,8 @@ class Totals:
 class Store(Protocol):
     """Keeps events, deliveries and the ledger of messageIds. Safe to call from many tasks.
 
-    Every method raises StoreUnavailable when nothing can be read or written, or after `close`.
+    Every method raises StoreUnavailable when nothing can be read or written, when the store meets
+    a fault of its own, or after `close`; nothing else but what it names itself.
     """
 
     async def append(self, events: Sequence[NewEvent]) -> Receipt:
@@ -146,13 +148,21 @@ class Store(Protocol):
         """
         ...
 
+    def has_room(self, events: int, size_bytes: int) -> bool:
+        """Whether an append of so many events, with originals of this size, would be let in now.
+
+        A guess for those who would work for nothing: `append` may still refuse.
+        """
+        ...
+
     async def claim(
         self, destination: str, limit: int, lease: timedelta, now: datetime
     ) -> tuple[ClaimedDelivery, ...]:
         """Up to `limit` due deliveries, oldest due first, all of one envelope, leased to us.
 
         The delivery that has been due longest decides the envelope. One whose lease ran out is due
-        again, and its earlier send counts as one whose outcome is unknown.
+        again, and its earlier send counts as one whose outcome is unknown. One that cannot be read
+        ends as DEAD and is not given.
         """
         ...
 
@@ -168,6 +178,10 @@ class Store(Protocol):
 
     async def next_due(self, destination: str) -> datetime | None:
         """When the next delivery is due or the next lease ends; None when nothing waits."""
+        ...
+
+    def trouble(self) -> str | None:
+        """Why nothing could be written last time; None once something could."""
         ...
 
     async def totals(self) -> Totals:

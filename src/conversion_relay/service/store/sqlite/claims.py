@@ -22,7 +22,8 @@ from conversion_relay.service.store.sqlite.ingest import body_context
 from conversion_relay.service.store.sqlite.queries import QUERIES
 from conversion_relay.service.store.sqlite.times import from_microseconds, to_microseconds
 
-_DAMAGED = Transition(State.DEAD, reason="the stored body cannot be opened")
+_CLOSED_BODY = Transition(State.DEAD, reason="the stored body cannot be opened")
+_DAMAGED_ROW = Transition(State.DEAD, reason="the stored row cannot be read")
 
 
 class _DueRow(NamedTuple):
@@ -47,13 +48,13 @@ class Claims:
     """Deliveries just claimed, as the database gave them.
 
     Attributes:
-        rows: JSON, see the query `due`.
+        rows: JSON, see the query `due`; bytes, for damaged text may not be UTF-8.
         bodies: sealed, end to end.
     """
 
     destination: str
     envelope: str
-    rows: str = field(repr=False)
+    rows: bytes = field(repr=False)
     bodies: bytes = field(repr=False)
 
 
@@ -78,31 +79,16 @@ def claim(
 def open_claims(
     claims: Claims, sealer: Sealer
 ) -> tuple[tuple[ClaimedDelivery, ...], tuple[Settlement, ...]]:
-    """The deliveries, and the end of those whose body was damaged: one must not stop the rest."""
+    """The deliveries, and the end of those that were damaged: one must not stop the rest."""
     opened: list[ClaimedDelivery] = []
     damaged: list[Settlement] = []
     for row, sealed in sorted(_with_bodies(claims), key=_due_order):
-        context = body_context(row.source, row.message_id, claims.destination, row.mapping)
         try:
-            body = sealer.open(sealed, context)
+            opened.append(_opened(row, sealed, claims, sealer))
         except SealingError:
-            damaged.append(Settlement(row.id, row.fence, _DAMAGED))
-            continue
-        delivery = ClaimedDelivery(
-            id=row.id,
-            fence=row.fence,
-            destination=claims.destination,
-            mapping=row.mapping,
-            message_id=row.message_id,
-            envelope=claims.envelope,
-            event_name=row.event_name,
-            event_id=row.event_id,
-            body=body,
-            attempts=row.attempts,
-            accepted_at=from_microseconds(row.accepted_at),
-            first_unknown_at=_optional_moment(row.first_unknown_at),
-        )
-        opened.append(delivery)
+            damaged.append(Settlement(row.id, row.fence, _CLOSED_BODY))
+        except OverflowError:
+            damaged.append(Settlement(row.id, row.fence, _DAMAGED_ROW))
     return tuple(opened), tuple(damaged)
 
 
@@ -121,11 +107,35 @@ def settle(connection: apsw.Connection, rows: str, now: datetime) -> int:
     return connection.changes()
 
 
+def _opened(row: _DueRow, sealed: bytes, claims: Claims, sealer: Sealer) -> ClaimedDelivery:
+    """The delivery; the seal vouches for source, messageId, destination and mapping.
+
+    Raises:
+        SealingError: the body does not belong to them, or cannot be opened.
+        OverflowError: a time that is none.
+    """
+    context = body_context(row.source, row.message_id, claims.destination, row.mapping)
+    return ClaimedDelivery(
+        id=row.id,
+        fence=row.fence,
+        destination=claims.destination,
+        mapping=row.mapping,
+        message_id=row.message_id,
+        envelope=claims.envelope,
+        event_name=row.event_name,
+        event_id=row.event_id,
+        body=sealer.open(sealed, context),
+        attempts=row.attempts,
+        accepted_at=from_microseconds(row.accepted_at),
+        first_unknown_at=_optional_moment(row.first_unknown_at),
+    )
+
+
 def _with_bodies(claims: Claims) -> list[tuple[_DueRow, bytes]]:
     """Each row with its part of the bodies."""
     found: list[tuple[_DueRow, bytes]] = []
     position = 0
-    for values in orjson.loads(claims.rows):
+    for values in orjson.loads(claims.rows.decode(errors="replace")):
         row = _DueRow(*values)
         found.append((row, claims.bodies[position : position + row.size]))
         position += row.size

@@ -5,7 +5,7 @@ One connection writes (the owner's), one reads; both belong to one process, see 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -22,7 +22,16 @@ _CHECKPOINT_PAGES = 2_000
 _KEPT_WAL_BYTES = 64 * 1024 * 1024
 _CACHE_KIBIBYTES = 32 * 1024
 _CACHED_STATEMENTS = 1_000  # an INSERT is a statement of its own for every number of rows
-_DAMAGED = (apsw.CorruptError, apsw.NotADBError)
+_DAMAGED = (
+    "the database is damaged; stop the service, move the file with its -wal and -shm aside, then "
+    "restore a backup, or save what can be read with `sqlite3 FILE .recover`"
+)
+_ADVICE: Mapping[type[Exception], str] = {
+    apsw.FullError: "no space is left for the database",
+    apsw.BusyError: "another program holds the database, or it is not on a local disk",
+    apsw.CorruptError: _DAMAGED,
+    apsw.NotADBError: _DAMAGED,
+}
 
 
 def require_sqlite(version: str) -> None:
@@ -124,19 +133,23 @@ def transaction(connection: apsw.Connection) -> Iterator[None]:
         raise
 
 
-def unavailable(error: apsw.Error) -> StoreUnavailable:
+def write_something(connection: apsw.Connection) -> None:
+    """Change nothing, in a way that a commit has to bring to the disk (an UPDATE need not)."""
+    version: int = connection.pragma("user_version")
+    connection.pragma("user_version", version)
+
+
+def unavailable(error: Exception) -> StoreUnavailable:
     """What the caller is told: the kind of error, never a piece of the data."""
-    kind = type(error).__name__.removesuffix("Error")
+    if isinstance(error, StoreUnavailable):
+        return error
+    kind = type(error).__name__
+    if not isinstance(error, apsw.Error):
+        return StoreUnavailable(f"the store met a fault of its own ({kind})")
     code = getattr(error, "extendedresult", 0)
-    advice = ""
-    if isinstance(error, apsw.FullError):
-        advice = ": no space is left for the database"
-    elif isinstance(error, _DAMAGED):
-        advice = (
-            ": the database is damaged; stop the service, move the file with its -wal and -shm "
-            "aside, then restore a backup, or save what can be read with `sqlite3 FILE .recover`"
-        )
-    return StoreUnavailable(f"SQLite answered {kind} (code {code}){advice}")
+    answer = f"SQLite answered {kind.removesuffix('Error')} (code {code})"
+    advice = _ADVICE.get(type(error))
+    return StoreUnavailable(f"{answer}: {advice}" if advice else answer)
 
 
 def _milliseconds(duration: timedelta) -> int:

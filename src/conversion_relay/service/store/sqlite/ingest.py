@@ -2,10 +2,14 @@
 
 Used by the one connection that writes. `prepare` does the work that needs no transaction (nobody
 else writes, so what it finds still holds inside one), `keep` inserts, `committed` comes after.
+
+What a client may write at length goes under seal; of what stays readable, `type` is one of a few
+words and ids are bounded.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -14,6 +18,7 @@ import apsw
 import orjson
 
 from conversion_relay.core.delivery import State
+from conversion_relay.core.event import MAX_MESSAGE_ID_CHARACTERS
 from conversion_relay.core.plan import Note, PlannedDelivery
 from conversion_relay.service.sealing import Packing, Sealer, binding
 from conversion_relay.service.store.port import NewEvent, Receipt
@@ -25,6 +30,9 @@ Row = tuple[str | int | bytes | None, ...]
 EnvelopeKey = tuple[str, str]  # destination, envelope
 
 _ROWS_AT_ONCE = 128
+_IN_QUARANTINE = ""
+_TYPES = {"track", "page", "screen", "identify", "group", "alias", "delete", _IN_QUARANTINE}
+_OTHER_TYPE = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +116,7 @@ class Ingest:
         ):
             due_at = to_microseconds(event.received_at)
             envelope = numbers[d.destination, d.envelope]
-            names = (d.mapping, d.event_name, d.event_id)
+            names = (d.mapping, d.event_name, _event_id(d))
             state = (due_at, State.PENDING.value, due_at)
             rows.append((number, event_number, envelope, *names, *state, body))
         return rows
@@ -121,6 +129,14 @@ def body_context(source: str, message_id: str, destination: str, mapping: str) -
 
 def _body_context(event: NewEvent, planned: PlannedDelivery) -> bytes:
     return body_context(event.source, event.message_id, planned.destination, planned.mapping)
+
+
+def _event_id(planned: PlannedDelivery) -> str | None:
+    """Later only whether there is one matters: what is too long for an id is not kept as text."""
+    given = planned.event_id
+    if given is None or len(given) <= MAX_MESSAGE_ID_CHARACTERS:
+        return given
+    return "sha256:" + hashlib.sha256(given.encode()).hexdigest()
 
 
 def _fresh(connection: apsw.Connection, events: Sequence[NewEvent]) -> list[bool]:
@@ -141,7 +157,7 @@ def _event_row(number: int, event: NewEvent) -> Row:
         number,
         event.source,
         event.message_id,
-        event.type,
+        event.type if event.type in _TYPES else _OTHER_TYPE,
         to_microseconds(event.received_at),
         event.disposition.value,
         event.reason,

@@ -1,19 +1,21 @@
 """From a path to a store that can be trusted, or a refusal that says what to do.
 
-Lock, whole after an unclean end, newest schema, keys at hand, claims of the dead released. Parses
-no URL and reads no setting.
+Lock, whole after an unclean end, newest schema, keys at hand, claims of the dead released, times
+of a clock that ran ahead pulled back. Parses no URL and reads no setting.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
 
 import apsw
 
-from conversion_relay.errors import ConfigurationError, SealingError
+from conversion_relay.errors import ConfigurationError, SealingError, StoreUnavailable
 from conversion_relay.service.sealing import Sealer, binding
 from conversion_relay.service.store.sqlite.connection import (
     open_reading,
@@ -28,34 +30,48 @@ from conversion_relay.service.store.sqlite.ownership import own
 from conversion_relay.service.store.sqlite.queries import QUERIES
 from conversion_relay.service.store.sqlite.reader import Reader
 from conversion_relay.service.store.sqlite.schema import migrate, migrations
+from conversion_relay.service.store.sqlite.standing import Standing
 from conversion_relay.service.store.sqlite.store import Database, SqliteStore
+from conversion_relay.service.store.sqlite.times import to_microseconds
 from conversion_relay.service.store.sqlite.writer import Limits, Writer
 
 _PROOF = b"this key sealed here"
+_LONGEST_WAIT = timedelta(hours=1)  # no retry is put off further, whatever the partner asks for
 
 
-async def open_store(path: Path, sealer: Sealer, limits: Limits | None = None) -> SqliteStore:
+async def open_store(
+    path: Path, sealer: Sealer, limits: Limits | None = None, now: datetime | None = None
+) -> SqliteStore:
     """The store in that file, which is made when missing; the caller closes it.
 
+    Args:
+        path: of the database.
+        sealer: with every key that ever sealed in it.
+        limits: of what may wait and go together.
+        now: the present; what waits for longer than any rule allows was planned by a clock that
+            was set back since, and goes at once. None: nothing is looked for.
+
     Raises:
-        ConfigurationError: another process has the file, a newer release wrote it, it cannot be
-            made durable, or a key that sealed in it is not at hand.
+        ConfigurationError: there can be no database at this path, another process has it, a newer
+            release wrote it, it cannot be made durable, or a key is not at hand.
         StoreUnavailable: it cannot be read or is damaged.
     """
     bounds = limits or Limits()
-    database, ingest = await asyncio.to_thread(_open_database, path, sealer, bounds)
+    database, ingest = await asyncio.to_thread(_open_database, path, sealer, bounds, now)
     loop = asyncio.get_running_loop()
-    writer = Writer(database.writing, ingest, loop, bounds)
+    writer = Writer(database.writing, ingest, loop, bounds, database.standing)
     return SqliteStore(database, writer, Reader(database.reading, loop), sealer)
 
 
-def _open_database(path: Path, sealer: Sealer, limits: Limits) -> tuple[Database, Ingest]:
+def _open_database(
+    path: Path, sealer: Sealer, limits: Limits, now: datetime | None
+) -> tuple[Database, Ingest]:
     """Whatever fails on the way lets go of everything taken before."""
     require_sqlite(apsw.sqlitelibversion())
     with ExitStack() as undo:
         ownership = own(path)
         undo.callback(ownership.abandon)
-        try:
+        with _naming(path):
             writing = open_writing(path, limits.database_bytes)
             undo.callback(writing.close)
             if ownership.unclean:
@@ -63,13 +79,31 @@ def _open_database(path: Path, sealer: Sealer, limits: Limits) -> tuple[Database
             migrate(writing, migrations())
             with transaction(writing):
                 _require_keys(writing, sealer)
-                writing.execute(QUERIES["release_claims"])
+                _set_free(writing, now)
             ingest = Ingest(writing, sealer)
             reading = open_reading(path)
-        except apsw.Error as error:
-            raise unavailable(error) from error
+            standing = Standing.take(path)
         undo.pop_all()
-    return Database(ownership, writing, reading), ingest
+    return Database(ownership, writing, reading, standing), ingest
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Puts the database's path in front of what went wrong with it."""
+    try:
+        yield
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+    except (apsw.Error, OSError) as error:
+        raise StoreUnavailable(f"{path}: {unavailable(error)}") from error
+
+
+def _set_free(connection: apsw.Connection, now: datetime | None) -> None:
+    """What a dead process had claimed, and what a clock set back would leave waiting."""
+    connection.execute(QUERIES["release_claims"])
+    if now is not None:
+        at, latest = to_microseconds(now), to_microseconds(now + _LONGEST_WAIT)
+        connection.execute(QUERIES["pull_back"], {"now": at, "latest": latest})
 
 
 def _require_keys(connection: apsw.Connection, sealer: Sealer) -> None:

@@ -1,98 +1,103 @@
-"""One process owns a database file: a lock beside it. Knows no SQLite.
+"""One process owns a database file: locks on it and on a file beside it. Knows no SQLite.
 
 The lock file holds the owner's process id while it works and is emptied by a clean end, so that an
-id left in it tells of an unclean one. It is never removed: removing it could let in two owners.
+id left in it tells of an unclean one. It is never removed: the lock on the database itself keeps a
+second owner out even so, but could not name the first.
 """
 
 from __future__ import annotations
 
 import fcntl
 import os
+import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from conversion_relay.errors import ConfigurationError
-from conversion_relay.service.sealing import flush_folder, private_folder
+from conversion_relay.service.place import (
+    beside,
+    flush_folder,
+    has_content,
+    log_of,
+    private_folder,
+    require_place,
+    unusable,
+)
 
 _ID_BYTES = 32
+_LOCKS_ARE_APART = sys.platform == "linux"  # elsewhere flock would lock SQLite out as well
 
 
 @dataclass(frozen=True, slots=True)
 class Ownership:
-    """The lock, held.
+    """The locks, held.
 
     Attributes:
-        descriptor: of the lock file; closing it lets go.
+        lock: descriptor of the lock file; closing it lets go.
+        database: descriptor of the database. To be closed after SQLite's connections: closing any
+            descriptor of a file drops the process's POSIX locks on it, which are SQLite's.
         unclean: the owner before did not end cleanly, so the database wants a look.
     """
 
-    descriptor: int
+    lock: int
+    database: int
     unclean: bool
 
     def release(self) -> None:
         """Let go after a clean end."""
-        os.ftruncate(self.descriptor, 0)
-        os.close(self.descriptor)
+        os.ftruncate(self.lock, 0)
+        self.abandon()
 
     def abandon(self) -> None:
         """Let go without vouching for the database."""
-        os.close(self.descriptor)
+        os.close(self.database)
+        os.close(self.lock)
 
 
 def own(database: Path) -> Ownership:
     """Take the database; its folder and an empty file are made when missing.
 
     Raises:
-        ConfigurationError: another process has it, or the folder cannot be used.
+        ConfigurationError: another process has it, or there can be no database at this path.
     """
-    try:
-        private_folder(database.parent)
-        lock = _beside(database, ".lock")
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise _unusable(database, error) from error
-    try:
-        _lock(descriptor, database)
-        unclean = bool(_owner(descriptor)) or _has_content(_beside(database, "-wal"))
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        _create_private(database)
-    except OSError as error:
-        os.close(descriptor)
-        raise _unusable(database, error) from error
-    except ConfigurationError:
-        os.close(descriptor)
-        raise
-    return Ownership(descriptor, unclean)
+    require_place(database)
+    with ExitStack() as undo:
+        try:
+            private_folder(database.parent)
+            lock = os.open(beside(database, ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+            undo.callback(os.close, lock)
+            _lock(lock, database, _owner(lock))
+            file = _open_private(database)
+            undo.callback(os.close, file)
+            if _LOCKS_ARE_APART:
+                _lock(file, database, "")
+            unclean = bool(_owner(lock)) or has_content(log_of(database))
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            raise unusable(database, str(error.strerror)) from error
+        undo.pop_all()
+    return Ownership(lock, file, unclean)
 
 
-def _lock(descriptor: int, database: Path) -> None:
+def _lock(descriptor: int, database: Path, owner: str) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
         raise ConfigurationError(
-            f"process {_owner(descriptor) or '(unknown)'} already uses the database {database}: "
+            f"process {owner or '(unknown)'} already uses the database {database}: "
             "stop it, or give this one a database of its own"
         ) from error
 
 
-def _owner(descriptor: int) -> str:
-    return os.pread(descriptor, _ID_BYTES, 0).decode("ascii", "replace").strip()
+def _owner(lock: int) -> str:
+    return os.pread(lock, _ID_BYTES, 0).decode("ascii", "replace").strip()
 
 
-def _create_private(database: Path) -> None:
-    if not database.exists():
-        os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+def _open_private(database: Path) -> int:
+    is_new = not database.exists()
+    descriptor = os.open(database, os.O_RDWR | os.O_CREAT, 0o600)
+    if is_new:
         flush_folder(database.parent)
-
-
-def _beside(database: Path, ending: str) -> Path:
-    return database.with_name(database.name + ending)
-
-
-def _has_content(path: Path) -> bool:
-    return path.exists() and path.stat().st_size > 0
-
-
-def _unusable(database: Path, error: OSError) -> ConfigurationError:
-    return ConfigurationError(f"the database {database} cannot be used: {error.strerror}")
+    return descriptor

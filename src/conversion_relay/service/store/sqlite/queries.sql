@@ -50,13 +50,16 @@ ORDER BY oldest.due_at, oldest.id LIMIT 1;
 -- name: due
 -- The due deliveries as they will stand once claimed: one JSON array, and their bodies end to end.
 -- Both are gathered in one pass, so they agree on the order, whatever it is; due_at restores it.
+-- Nothing here may fail for one damaged row: an event that is not there, text that is no text.
 SELECT
-    json_group_array(
-        json_array(
-            due.due_at, due.id, length(due.body), events.source, due.mapping, events.message_id,
-            due.event_name, due.event_id, due.fence + 1, due.attempts + 1, due.accepted_at,
-            coalesce(due.first_unknown_at, due.claimed_at)
-        )
+    CAST(
+        json_group_array(
+            json_array(
+                due.due_at, due.id, length(due.body), events.source, due.mapping,
+                events.message_id, due.event_name, due.event_id, due.fence + 1, due.attempts + 1,
+                due.accepted_at, coalesce(due.first_unknown_at, due.claimed_at)
+            )
+        ) AS BLOB
     ),
     CAST(group_concat(due.body, '') AS BLOB)
 FROM (
@@ -64,7 +67,7 @@ FROM (
     WHERE envelope = :envelope AND due_at <= :now
     ORDER BY due_at, id LIMIT :limit
 ) AS due
-JOIN events ON events.id = due.event;
+LEFT JOIN events ON events.id = due.event;
 
 -- name: claim
 -- A claim whose lease ran out is a send of which nobody knows the outcome.
@@ -102,6 +105,19 @@ UPDATE deliveries SET
     claimed_at = NULL
 WHERE claimed_at IS NOT NULL;
 
+-- name: pull_back
+-- Whatever waits longer than any rule lets it: the clock was set back. It goes now, and its other
+-- times must not lie ahead either.
+UPDATE deliveries SET
+    due_at = :now,
+    accepted_at = min(accepted_at, :now),
+    first_unknown_at = min(first_unknown_at, :now)
+WHERE id IN (
+    SELECT deliveries.id
+    FROM envelopes CROSS JOIN deliveries ON deliveries.envelope = envelopes.id
+    WHERE deliveries.due_at > :latest
+);
+
 -- name: next_due
 SELECT min((
     SELECT min(due_at) FROM deliveries WHERE envelope = envelopes.id AND due_at IS NOT NULL
@@ -121,10 +137,12 @@ SELECT
     );
 
 -- name: deliveries_of
-SELECT json_group_array(
-    json_array(
-        ledger.message_id, destination, mapping, event_name, state, attempts, reason
-    ) ORDER BY deliveries.id
+SELECT CAST(
+    json_group_array(
+        json_array(
+            ledger.message_id, destination, mapping, event_name, state, attempts, reason
+        ) ORDER BY deliveries.id
+    ) AS BLOB
 )
 FROM (SELECT DISTINCT value FROM json_each(:message_ids)) AS asked
 CROSS JOIN ledger ON ledger.message_id = asked.value

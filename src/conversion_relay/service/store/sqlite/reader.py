@@ -32,13 +32,14 @@ class Reader:
         """What the work gives.
 
         Raises:
-            StoreUnavailable: the database cannot be read, or the reader was stopped.
+            StoreUnavailable: the database cannot be read, the work failed, or the reader was
+                stopped.
         """
         if self._stopping:
             raise StoreUnavailable("the store is closed")
         try:
             return await self._loop.run_in_executor(self._executor, work, self._connection)
-        except apsw.Error as error:
+        except Exception as error:
             raise unavailable(error) from error
 
     def refuse(self) -> None:

@@ -15,6 +15,7 @@ import apsw
 import orjson
 
 from conversion_relay.core.delivery import State
+from conversion_relay.errors import StoreUnavailable
 from conversion_relay.service.sealing import Sealer
 from conversion_relay.service.store.port import (
     ClaimedDelivery,
@@ -30,7 +31,8 @@ from conversion_relay.service.store.sqlite.connection import unavailable
 from conversion_relay.service.store.sqlite.ownership import Ownership
 from conversion_relay.service.store.sqlite.queries import QUERIES
 from conversion_relay.service.store.sqlite.reader import Reader
-from conversion_relay.service.store.sqlite.times import from_microseconds
+from conversion_relay.service.store.sqlite.standing import Standing
+from conversion_relay.service.store.sqlite.times import nearest_moment
 from conversion_relay.service.store.sqlite.writer import Load, Writer
 
 
@@ -41,12 +43,38 @@ class Database:
     Attributes:
         ownership: held until the end.
         writing: used by the writer's thread alone while that runs.
-        reading: the same for the reader's.
+        reading: the same for the reader's, which closes it.
+        standing: where the files were when it was opened.
     """
 
     ownership: Ownership
     writing: apsw.Connection
     reading: apsw.Connection
+    standing: Standing
+
+    def close(self) -> None:
+        """Take the log into the database and let go of it; the readers are gone by now.
+
+        Raises:
+            StoreUnavailable: that failed, or the files stand elsewhere; let go of all the same.
+        """
+        try:
+            self._finish()
+        except (apsw.Error, StoreUnavailable) as error:
+            self.writing.close(True)  # noqa: FBT003 (apsw's own signature: close whatever happens)
+            self.ownership.abandon()
+            raise unavailable(error) from error
+        self.ownership.release()
+
+    def _finish(self) -> None:
+        try:
+            self.standing.require()
+        except StoreUnavailable:
+            # SQLite would remove the log by its name, and another database's may be there by now.
+            self.writing.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+            raise
+        self.writing.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        self.writing.close()
 
 
 class SqliteStore:
@@ -73,6 +101,13 @@ class SqliteStore:
         """
         return await self._writer.append(tuple(events))
 
+    def has_room(self, events: int, size_bytes: int) -> bool:
+        """Whether an append of so many events, with originals of this size, would be let in."""
+        load, limits = self._writer.load, self._writer._limits  # noqa: SLF001 - its own rule
+        too_many = load.waiting_events + events > limits.waiting_events
+        too_large = load.waiting_bytes + size_bytes > limits.waiting_bytes
+        return not load.waiting_events or not (too_many or too_large)
+
     async def claim(
         self, destination: str, limit: int, lease: timedelta, now: datetime
     ) -> tuple[ClaimedDelivery, ...]:
@@ -92,14 +127,24 @@ class SqliteStore:
         """Record how claims ended; gives how many were still ours.
 
         A caller that is cancelled meanwhile does not stop it: what is known must not be forgotten.
+
+        Raises:
+            ValueError: a transition that is none.
         """
-        rows = claims.settlement_rows(settlements)
+        try:
+            rows = claims.settlement_rows(settlements)
+        except TypeError as error:
+            raise unavailable(error) from error
         return await asyncio.shield(self._writer.call(partial(claims.settle, rows=rows, now=now)))
 
     async def next_due(self, destination: str) -> datetime | None:
         """When the next delivery is due or the next lease ends; None when nothing waits."""
         number = await self._reader.run(partial(_next_due, destination=destination))
-        return None if number is None else from_microseconds(number)
+        return None if number is None else nearest_moment(number)
+
+    def trouble(self) -> str | None:
+        """Why nothing could be written last time; None once something could."""
+        return self._writer.trouble
 
     async def totals(self) -> Totals:
         """Counts over all that is kept."""
@@ -122,15 +167,7 @@ class SqliteStore:
         """Readers first: a snapshot would keep the log from being taken in whole."""
         self._writer.stop()
         self._reader.stop()
-        connection, ownership = self._database.writing, self._database.ownership
-        try:
-            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-            connection.close()
-        except apsw.Error as error:
-            connection.close(True)  # noqa: FBT003 (apsw's own signature: close whatever happens)
-            ownership.abandon()
-            raise unavailable(error) from error
-        ownership.release()
+        self._database.close()
 
 
 def _next_due(connection: apsw.Connection, destination: str) -> int | None:
@@ -150,5 +187,7 @@ def _deliveries(connection: apsw.Connection, message_ids: str) -> tuple[Delivery
     found = connection.execute(QUERIES["deliveries_of"], {"message_ids": message_ids}).get
     return tuple(
         DeliveryRecord(message_id, destination, mapping, name, State(state), attempts, reason)
-        for message_id, destination, mapping, name, state, attempts, reason in orjson.loads(found)
+        for message_id, destination, mapping, name, state, attempts, reason in orjson.loads(
+            found.decode(errors="replace")
+        )
     )

@@ -1,4 +1,4 @@
-"""Times as the database keeps them: whole microseconds since 1970, UTC. Loses nothing."""
+"""Times as the database keeps them: whole microseconds since 1970, UTC."""
 
 from __future__ import annotations
 
@@ -14,5 +14,18 @@ def to_microseconds(moment: datetime) -> int:
 
 
 def from_microseconds(number: int) -> datetime:
-    """The moment, in UTC."""
+    """The moment, in UTC.
+
+    Raises:
+        OverflowError: there is no such moment.
+    """
     return _EPOCH + timedelta(microseconds=number)
+
+
+def nearest_moment(number: int) -> datetime:
+    """The moment, in UTC, or the first or last there is: a damaged number must not stop others."""
+    return from_microseconds(min(max(number, _FIRST), _LAST))
+
+
+_FIRST = to_microseconds(datetime.min.replace(tzinfo=UTC))
+_LAST = to_microseconds(datetime.max.replace(tzinfo=UTC))

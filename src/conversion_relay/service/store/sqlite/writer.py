@@ -2,7 +2,7 @@
 
 It takes everything that waits in front of it into one transaction (group commit), settlements and
 claims before new events, and answers after the COMMIT. A transaction that fails fails all its
-callers; the next begins afresh.
+callers, and is remembered as trouble until another succeeds; the next begins afresh.
 """
 
 from __future__ import annotations
@@ -20,8 +20,13 @@ import apsw
 
 from conversion_relay.errors import StoreBusy, StoreUnavailable
 from conversion_relay.service.store.port import NewEvent, Receipt
-from conversion_relay.service.store.sqlite.connection import transaction, unavailable
+from conversion_relay.service.store.sqlite.connection import (
+    transaction,
+    unavailable,
+    write_something,
+)
 from conversion_relay.service.store.sqlite.ingest import Ingest
+from conversion_relay.service.store.sqlite.standing import Standing
 
 Result = TypeVar("Result")
 Answer: TypeAlias = Callable[[], None]
@@ -99,11 +104,14 @@ class Writer:
         ingest: Ingest,
         loop: asyncio.AbstractEventLoop,
         limits: Limits,
+        standing: Standing,
     ) -> None:
         self._connection = connection
         self._ingest = ingest
         self._loop = loop
         self._limits = limits
+        self._standing = standing
+        self._trouble: str | None = None
         self._ready = threading.Condition()
         self._calls: deque[_Call] = deque()
         self._appends: deque[_Append] = deque()
@@ -116,6 +124,11 @@ class Writer:
     def load(self) -> Load:
         """What waits now."""
         return Load(self._waiting_events, self._waiting_bytes, self._commits)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the last transaction failed, unless for a fault of its caller."""
+        return self._trouble
 
     def append(self, events: Sequence[NewEvent]) -> asyncio.Future[Receipt]:
         """The receipt, once the events are committed.
@@ -206,12 +219,14 @@ class Writer:
         """Commit the group. Trouble with the disk fails all of it, a fault only whose it is."""
         try:
             return self._commit(group)
-        except apsw.Error as error:
-            return group.failures(unavailable(error))
+        except (apsw.Error, StoreUnavailable) as error:
+            told = unavailable(error)
+            self._trouble = str(told)
+            return group.failures(told)
         except Exception as error:  # noqa: BLE001 (the thread outlives any fault of a caller)
             parts = group.parts()
             if len(parts) <= 1:
-                return group.failures(error)
+                return group.failures(unavailable(error))
             return [answer for part in parts for answer in self._attempt(part)]
 
     def _commit(self, group: _Group) -> list[Answer]:
@@ -220,6 +235,10 @@ class Writer:
         with transaction(self._connection):
             answers = [call.work(self._connection) for call in group.calls]
             self._ingest.keep(self._connection, prepared)
+            if self._trouble is not None:  # a commit without a write would not prove it over
+                write_something(self._connection)
+            self._standing.require()
+        self._trouble = None
         self._ingest.committed(prepared)
         self._commits += 1
         receipts = zip(group.appends, prepared.receipts, strict=True)
