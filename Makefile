@@ -8,7 +8,7 @@ READY  := $(VENV)/.ready
 WORKERS ?= 2
 ONCE ?=
 
-.PHONY: help demo run test check format bench lock clean
+.PHONY: help demo run test check fuzz format bench lock clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -39,6 +39,9 @@ check: $(READY)  ## Format, lint, types, architecture contracts, docs against co
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -q -p no:cacheprovider tests/architecture
+
+fuzz: $(READY)  ## The laws, on new random cases
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -q $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS)) tests/property tests/core/test_decoding.py
 
 format: $(READY)  ## Rewrite the code as `make check` wants it
 	$(BIN)/ruff format .

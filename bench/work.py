@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 
 import orjson
 
-from conversion_relay.core.decoding import Decoded, decode, decode_list
+from conversion_relay.core.decoding import Decoded, decode, elements
 from conversion_relay.core.event import SegmentEvent
 from conversion_relay.core.mapping import compile_mapping
 from conversion_relay.core.plan import plan
@@ -95,8 +95,8 @@ def _floor(body: bytes) -> bytes:
 
 
 def _decoded(batch: bytes) -> list[Decoded]:
-    events = decode_list(batch.decode())
-    assert isinstance(events, list)
+    events = [one for one in elements(batch.decode(), len(batch)) if isinstance(one, Decoded)]
+    assert len(events) == _BATCH
     return events
 
 

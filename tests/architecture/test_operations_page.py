@@ -33,7 +33,7 @@ async def test_every_path_of_the_service_is_described(tmp_path: Path) -> None:
     configuration = load(environment(tmp_path, "http://127.0.0.1:9"))
     async with open_relay(configuration, Lines()) as relay:
         paths = {
-            (route.path, method)
+            (route.path.rstrip("/") or "/", method)
             for route in _routes(relay.http.routes)
             for method in (route.methods or set()) - {"HEAD"}
         }

@@ -224,7 +224,8 @@ def _bare_application() -> FastAPI:
 def _add_paths(relay: Relay, webhook: Webhook, settings: ServiceSettings) -> None:
     """The webhook stands in front of FastAPI's own routing, which would cost it half its speed."""
     methods = ["POST", "PUT", "PATCH"]
-    relay.http.router.routes.insert(0, HttpRoute("/webhook/{source}", webhook, methods=methods))
+    for path in ("/webhook/{source}/", "/webhook/{source}"):  # a redirect would cost the event
+        relay.http.router.routes.insert(0, HttpRoute(path, webhook, methods=methods))
     relay.http.include_router(operations_router(relay.store, webhook.metrics, relay.unready))
     relay.http.add_middleware(AdminGuard, token=_plain(settings.admin_token))
 

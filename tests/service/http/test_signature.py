@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from conversion_relay.service.http.signature import Credentials, Presented, Verdict, verify
+from conversion_relay.service.http.signature import (
+    Credentials,
+    Presented,
+    Verdict,
+    judge_headers,
+    verify,
+)
 from support.events import signature
 
 BODY = b'[{"a":1},{"b":2}]'
@@ -58,4 +64,36 @@ def test_verdicts(
     verdict: Verdict,
 ) -> None:
     presented = Presented(signed, authorization)
-    assert verify(accepted, presented, BODY, FIRST if batch else None) is verdict
+    assert verify(accepted, presented, BODY, lambda: FIRST if batch else None) is verdict
+
+
+@pytest.mark.parametrize(
+    ("accepted", "signed", "authorization", "verdict"),
+    [
+        (Credentials(), None, None, Verdict.TRUSTED),
+        (BOTH, None, None, Verdict.MISSING),
+        (SIGNING, None, BEARER, Verdict.WRONG),
+        (SIGNING, b"no signature", BEARER, Verdict.WRONG),
+        (BOTH, b"0" * 39, BEARER, Verdict.WRONG),
+        (BOTH, None, b"Bearer wrong", Verdict.WRONG),
+        (BOTH, None, BEARER, Verdict.TRUSTED),
+        (BEARING, b"whatever", None, Verdict.MISSING),
+        (BOTH, b"0" * 40, None, None),
+        (BOTH, b" " + OVER_BODY.upper() + b"\t", None, None),
+    ],
+)
+def test_what_the_headers_alone_decide(
+    accepted: Credentials,
+    signed: bytes | None,
+    authorization: bytes | None,
+    verdict: Verdict | None,
+) -> None:
+    assert judge_headers(accepted, Presented(signed, authorization)) is verdict
+
+
+def test_the_first_event_is_looked_for_only_when_the_body_is_not_what_was_signed() -> None:
+    def never() -> bytes | None:
+        raise AssertionError
+
+    assert verify(SIGNING, Presented(OVER_BODY, None), BODY, never) is Verdict.TRUSTED
+    assert verify(BEARING, Presented(None, BEARER), BODY, never) is Verdict.TRUSTED

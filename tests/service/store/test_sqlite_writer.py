@@ -96,10 +96,13 @@ async def test_a_transaction_takes_no_more_events_than_its_bound(held: Held) -> 
 async def test_too_many_waiting_events_are_refused_at_once(held: Held) -> None:
     waiting = asyncio.create_task(held.store.append([event(f"m{n}") for n in range(100)]))
     await asyncio.sleep(0)
+    assert not held.store.has_room(1, 0)
+    assert not held.store.has_room(0, 1 << 40)
     with pytest.raises(StoreBusy):
         await held.store.append([event("one too many")])
     held.go_on()
     assert (await waiting).accepted == 100
+    assert held.store.has_room(1, 0)
     assert (await held.store.append([event("one too many")])).accepted == 1
 
 

@@ -9,7 +9,6 @@ import asyncio
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from starlette.datastructures import Headers
 from starlette.types import Receive
 
 from conversion_relay.service.http.problems import Problem
@@ -27,14 +26,20 @@ class ClientGone(Exception):
     """The client closed the connection before its request was complete."""
 
 
-async def receive_body(receive: Receive, headers: Headers, limits: BodyLimits) -> bytes | Problem:
+async def receive_body(
+    receive: Receive, announced: bytes | None, limits: BodyLimits
+) -> bytes | Problem:
     """The whole body, or why it is refused.
+
+    Args:
+        receive: gives the body in pieces.
+        announced: the header Content-Length as it came; what is no number there counts as none.
+        limits: of size and time.
 
     Raises:
         ClientGone: the client went away.
     """
-    announced = headers.get("content-length", "")
-    if announced.isascii() and announced.isdigit() and int(announced) > limits.max_body_bytes:
+    if announced is not None and _is_more(announced, limits.max_body_bytes):
         return _too_large(limits)
     try:
         async with asyncio.timeout(limits.receive_seconds):
@@ -46,6 +51,14 @@ async def receive_body(receive: Receive, headers: Headers, limits: BodyLimits) -
             f"The body did not arrive within {limits.receive_seconds:g} s.",
             {"Connection": "close"},
         )
+
+
+def _is_more(digits: bytes, limit: int) -> bool:
+    """Compared by length first: Python refuses to read a number of thousands of digits."""
+    if not digits.isdigit():
+        return False
+    significant = digits.lstrip(b"0")
+    return len(significant) > len(str(limit)) or int(significant or b"0") > limit
 
 
 async def _read(receive: Receive, limits: BodyLimits) -> bytes | Problem:

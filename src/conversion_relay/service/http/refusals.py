@@ -20,13 +20,13 @@ def unknown_source() -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, "unknown-source", "No source of this name is configured.")
 
 
-def batch_too_long(found: int, allowed: int) -> Problem:
+def batch_too_long(allowed: int) -> Problem:
     """More events than a request may hold."""
     return Problem(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
         "batch-too-long",
-        f"{found} events in one request, at most {allowed} are taken. Lower the batch size in "
-        "Segment, or raise RELAY_MAX_BATCH_EVENTS.",
+        f"There are more than {allowed} events in one request. Lower the batch size in Segment, "
+        "or raise RELAY_MAX_BATCH_EVENTS.",
     )
 
 
@@ -52,7 +52,7 @@ def unauthorized(accepted: Credentials, verdict: Verdict) -> Problem:
         HTTPStatus.UNAUTHORIZED,
         "unauthorized",
         f"The request {found}. This source accepts {' or '.join(ways)}.",
-        {"WWW-Authenticate": "Bearer"},
+        {"WWW-Authenticate": "Bearer", "Connection": "close"},  # the body may not have been read
     )
 
 
@@ -96,5 +96,16 @@ def not_kept() -> Problem:
         HTTPStatus.SERVICE_UNAVAILABLE,
         "not-kept",
         "The events could not be written to the disk, so they were not taken. Send them again.",
+        retry_after(_RETRY_SECONDS),
+    )
+
+
+def busy() -> Problem:
+    """More is waiting than there is room for."""
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "busy",
+        "Too many events wait for their turn or for the disk already, so these were not taken. "
+        "Send them again.",
         retry_after(_RETRY_SECONDS),
     )

@@ -7,11 +7,14 @@ Source: segment.com/docs/connections/destinations/catalog/actions-webhook (read 
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Final
+
+_HEXADECIMAL: Final = re.compile(rb"[ \t]*[0-9a-fA-F]{40}[ \t]*")
 
 
 class Verdict(Enum):
@@ -49,8 +52,23 @@ class Presented:
     authorization: bytes | None
 
 
+def judge_headers(accepted: Credentials, presented: Presented) -> Verdict | None:
+    """What the headers alone decide; None when it depends on the body.
+
+    So a body is received only from those who may turn out to be trusted.
+    """
+    if accepted.open_to_all:
+        return Verdict.TRUSTED
+    if not accepted.signing_secrets or presented.signature is None:
+        return _bearer(accepted.bearer_tokens, presented.authorization)
+    return None if _HEXADECIMAL.fullmatch(presented.signature) else Verdict.WRONG
+
+
 def verify(
-    accepted: Credentials, presented: Presented, body: bytes, first: bytes | None
+    accepted: Credentials,
+    presented: Presented,
+    body: bytes,
+    find_first: Callable[[], bytes | None],
 ) -> Verdict:
     """What the request's credentials allow.
 
@@ -58,18 +76,20 @@ def verify(
         accepted: of the source.
         presented: of the request.
         body: raw.
-        first: the raw first event when the body is a batch of several, else None.
+        find_first: gives the raw first event when the body is a list, else None; asked only when
+            the signature is not the body's.
     """
-    if accepted.open_to_all:
+    judged = judge_headers(accepted, presented)
+    if judged is not None:
+        return judged
+    signature = presented.signature or b""
+    if _signed(accepted.signing_secrets, signature, body):
         return Verdict.TRUSTED
-    bearer = _bearer(accepted.bearer_tokens, presented.authorization)
-    if not accepted.signing_secrets or presented.signature is None:
-        return bearer
-    if _signed(accepted.signing_secrets, presented.signature, body):
-        return Verdict.TRUSTED
-    if first is None or not _signed(accepted.signing_secrets, presented.signature, first):
+    first = find_first()
+    if first is None or not _signed(accepted.signing_secrets, signature, first):
         return Verdict.WRONG
-    return Verdict.TRUSTED if bearer is Verdict.TRUSTED else Verdict.FIRST_ONLY
+    bearer = has_token(accepted.bearer_tokens, presented.authorization)
+    return Verdict.TRUSTED if bearer else Verdict.FIRST_ONLY
 
 
 def has_token(tokens: Sequence[bytes], authorization: bytes | None) -> bool:
@@ -95,7 +115,7 @@ def _among(tokens: Sequence[bytes], token: bytes) -> Verdict:
 def _signed(secrets: Sequence[bytes], signature: bytes, message: bytes) -> bool:
     given = signature.strip().lower()
     found = [
-        hmac.compare_digest(hmac.new(secret, message, hashlib.sha1).hexdigest().encode(), given)
+        hmac.compare_digest(hmac.digest(secret, message, "sha1").hex().encode(), given)
         for secret in secrets
     ]
     return any(found)

@@ -34,7 +34,7 @@ class NewEvent:
         message_id: with `source` the key of the ledger of duplicates.
         type: of the event, "" in quarantine; one that is not Segment's is kept as "other".
         received_at: aware.
-        original: the bytes as they came, JSON; the store seals them.
+        original: the bytes as they came, JSON unless in quarantine; the store seals them.
         disposition: what became of it.
         deliveries: what is to be sent.
         warnings: what was left out of it or replaced.

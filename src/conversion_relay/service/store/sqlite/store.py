@@ -102,11 +102,8 @@ class SqliteStore:
         return await self._writer.append(tuple(events))
 
     def has_room(self, events: int, size_bytes: int) -> bool:
-        """Whether an append of so many events, with originals of this size, would be let in."""
-        load, limits = self._writer.load, self._writer._limits  # noqa: SLF001 - its own rule
-        too_many = load.waiting_events + events > limits.waiting_events
-        too_large = load.waiting_bytes + size_bytes > limits.waiting_bytes
-        return not load.waiting_events or not (too_many or too_large)
+        """Whether an append of so many events and bytes of originals would be let in now."""
+        return self._writer.has_room(events, size_bytes)
 
     async def claim(
         self, destination: str, limit: int, lease: timedelta, now: datetime

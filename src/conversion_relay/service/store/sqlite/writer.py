@@ -130,6 +130,12 @@ class Writer:
         """Why the last transaction failed, unless for a fault of its caller."""
         return self._trouble
 
+    def has_room(self, events: int, size_bytes: int) -> bool:
+        """Whether so much more may wait; what alone is too much may when nothing else does."""
+        too_many = self._waiting_events + events > self._limits.waiting_events
+        too_large = self._waiting_bytes + size_bytes > self._limits.waiting_bytes
+        return not (self._appends and (too_many or too_large))
+
     def append(self, events: Sequence[NewEvent]) -> asyncio.Future[Receipt]:
         """The receipt, once the events are committed.
 
@@ -141,7 +147,8 @@ class Writer:
         append = _Append(waiter, events, sum(len(event.original) for event in events))
         with self._ready:
             self._require_running()
-            self._require_room(append)
+            if not self.has_room(len(events), append.size):
+                raise StoreBusy(f"{self._waiting_events} events wait for the disk already")
             self._waiting_events += len(events)
             self._waiting_bytes += append.size
             self._appends.append(append)
@@ -175,14 +182,6 @@ class Writer:
     def _require_running(self) -> None:
         if self._stopping:
             raise StoreUnavailable("the store is closed")
-
-    def _require_room(self, append: _Append) -> None:
-        """Refuse what is too much; an append that alone is too much goes when nothing waits."""
-        events = self._waiting_events + len(append.events)
-        size = self._waiting_bytes + append.size
-        too_much = events > self._limits.waiting_events or size > self._limits.waiting_bytes
-        if too_much and self._appends:
-            raise StoreBusy(f"{self._waiting_events} events wait for the disk already")
 
     def _run(self) -> None:
         while (group := self._next_group()) is not None:
