@@ -245,6 +245,23 @@ async def test_without_an_id_it_is_never_sent_twice(store: SqliteStore) -> None:
     assert "delivery.uncertain" in log.events
 
 
+async def test_a_delivery_lingers_for_others_to_travel_with(store: SqliteStore) -> None:
+    pauses: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+        raise asyncio.CancelledError
+
+    clock = Clock()
+    worker = _worker(store, clock, ScriptedWire(_broken))
+    worker.sleep = sleep
+    await _keep(store, "a")
+    clock.turn(seconds=0.04)
+    with pytest.raises(asyncio.CancelledError):
+        await worker.run()
+    assert pauses == [pytest.approx(0.06)]
+
+
 async def test_no_fault_ends_the_loop(store: SqliteStore) -> None:
     pauses: list[float] = []
 
@@ -268,6 +285,6 @@ class BrokenStore:
     def __init__(self) -> None:
         self.errors: list[Exception] = [KeyError(), StoreUnavailable("disk full"), OverflowError()]
 
-    async def claim(self, *_: object) -> None:
+    async def next_due(self, _: str) -> None:
         """Fails."""
         raise self.errors.pop(0)

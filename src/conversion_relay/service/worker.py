@@ -35,8 +35,10 @@ from conversion_relay.service.store.port import ClaimedDelivery, Settlement, Sto
 
 LEASE: Final = timedelta(seconds=90)
 """Longer than one send may take, so that no other worker takes over what is on its way."""
+LINGER: Final = timedelta(milliseconds=100)
+"""How long a delivery waits for others to travel with."""
 _SEND_ROOM: Final = timedelta(seconds=30)
-_LONGEST_WAIT_SECONDS: Final = 5.0
+_LONGEST_WAIT: Final = timedelta(seconds=5)
 _PAUSE_SECONDS: Final = 1.0
 _FINISH_SECONDS: Final = 8.0
 _TOO_LATE: Final = Deferred("refused together with others; the lease is nearly over")
@@ -137,11 +139,14 @@ class Worker:
         if len(self._sending) >= self.route.max_in_flight:
             await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
             return
-        batch = await self._claim()
-        if not batch:
-            await self._wait()
+        due = await self.store.next_due(self.route.name)
+        now = self.clock()
+        if due is None or due > now:
+            await self._wait(_LONGEST_WAIT if due is None else min(due - now, _LONGEST_WAIT))
             return
-        task = asyncio.create_task(self._deliver_and_record(batch))
+        if now - due < LINGER:
+            await self.sleep((LINGER - (now - due)).total_seconds())
+        task = asyncio.create_task(self._deliver_and_record(await self._claim()))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
@@ -156,14 +161,11 @@ class Worker:
         limit = self.route.destination.max_batch
         return await self.store.claim(self.route.name, limit, LEASE, self.clock())
 
-    async def _wait(self) -> None:
-        due = await self.store.next_due(self.route.name)
-        seconds = _LONGEST_WAIT_SECONDS
-        if due is not None:
-            seconds = min(seconds, max(0.0, (due - self.clock()).total_seconds()))
+    async def _wait(self, longest: timedelta) -> None:
+        """Until something arrives, or so long."""
         # Not wait_for: until Python 3.12 it swallows a cancellation that meets the event.
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(longest.total_seconds()):
                 await self._arrived.wait()
 
     async def _deliver_and_record(self, batch: Sequence[ClaimedDelivery]) -> None:
