@@ -215,6 +215,15 @@ def _usable(text: str, max_characters: int = 10_000) -> list[Decoded]:
     return [one for one in found if isinstance(one, Decoded)]
 
 
+@pytest.mark.parametrize("number", ["1.5", "1e5", "1.5E-7", "-12.25e+3", "12345"])
+@pytest.mark.parametrize("shift", range(12))
+def test_a_number_is_read_whole_wherever_a_page_ends(number: str, shift: int) -> None:
+    """Pages are twice as long as the longest element."""
+    text = "[" + " " * (2 * 20 + 2 - shift) + number + ", 2]"
+    found = [one.value for one in elements(text, 20) if isinstance(one, Decoded)]
+    assert found == [json.loads(number), 2]
+
+
 @given(st.lists(_JSON, max_size=5), st.sampled_from([None, 1, "\t"]), st.booleans())
 def test_elements_are_json_with_texts(
     values: list[Json], indent: int | str | None, ensure_ascii: bool

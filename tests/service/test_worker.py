@@ -23,7 +23,7 @@ from conversion_relay.errors import StoreUnavailable
 from conversion_relay.service.logs import Log
 from conversion_relay.service.metrics import Metrics
 from conversion_relay.service.sealing import Sealer
-from conversion_relay.service.store.port import Disposition, NewEvent, Store
+from conversion_relay.service.store.port import ClaimedDelivery, Disposition, NewEvent, Store
 from conversion_relay.service.store.sqlite import SqliteStore, open_store
 from conversion_relay.service.worker import Route, Worker
 from support.lines import Lines
@@ -260,6 +260,41 @@ async def test_a_delivery_lingers_for_others_to_travel_with(store: SqliteStore) 
     with pytest.raises(asyncio.CancelledError):
         await worker.run()
     assert pauses == [pytest.approx(0.06)]
+
+
+class SlowClaims:
+    """The store, whose claims take their time to come back after they are on the disk."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self.store = store
+        self.committed = asyncio.Event()
+        self.come_back = asyncio.Event()
+        self.next_due = store.next_due
+        self.settle = store.settle
+
+    async def claim(
+        self, destination: str, limit: int, lease: timedelta, now: datetime
+    ) -> tuple[ClaimedDelivery, ...]:
+        """Claims, and waits."""
+        claimed = await self.store.claim(destination, limit, lease, now)
+        self.committed.set()
+        await self.come_back.wait()
+        return claimed
+
+
+async def test_what_is_claimed_while_it_stops_is_still_sent(store: SqliteStore) -> None:
+    clock, slow = Clock(), SlowClaims(store)
+    worker = _worker(store, clock, ScriptedWire(lambda _: WireResponse(200, b"")))
+    worker.store = cast("Store", slow)
+    await _keep_unrecognisable(store, "a")
+    clock.turn(seconds=1)
+    running = asyncio.create_task(worker.run())
+    await slow.committed.wait()
+    running.cancel()
+    slow.come_back.set()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert await _states(store, "a") == {"a": State.DELIVERED}
 
 
 async def test_no_fault_ends_the_loop(store: SqliteStore) -> None:

@@ -173,10 +173,14 @@ class _Pages:
             return found
         decoded, length = found
         end = self._origin + length
-        is_cut = length == len(self._page) and end < len(self._text)  # a number may be
-        if is_cut or len(decoded.text) > self._max:
+        if self._is_cut(length, end) or len(decoded.text) > self._max:
             return _Failure("it is too long", length)
         return _Found(decoded, end)
+
+    def _is_cut(self, length: int, end: int) -> bool:
+        """Whether a number goes on behind the page: its digits, or a fraction or an exponent."""
+        goes_on = length == len(self._page) or self._text[end : end + 1] in (".", "e", "E")
+        return end < len(self._text) and goes_on
 
     def _unread(self, start: int, failure: _Failure) -> _Found | Undecodable:
         """What the decoder made nothing of: one bad element, or the end of all reading."""

@@ -146,7 +146,17 @@ class Worker:
             return
         if now - due < LINGER:
             await self.sleep((LINGER - (now - due)).total_seconds())
-        task = asyncio.create_task(self._deliver_and_record(await self._claim()))
+        claim = asyncio.create_task(self._claim())
+        try:
+            self._send_beside(await asyncio.shield(claim))
+        except asyncio.CancelledError:
+            # The claim may be on the disk already: dropped, it would count as sent.
+            with contextlib.suppress(Exception):
+                self._send_beside(await claim)
+            raise
+
+    def _send_beside(self, batch: Sequence[ClaimedDelivery]) -> None:
+        task = asyncio.create_task(self._deliver_and_record(batch))
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
