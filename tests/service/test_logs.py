@@ -44,8 +44,12 @@ def test_libraries_do_not_leak_values(capsys: pytest.CaptureFixture[str]) -> Non
 class BrokenStream:
     """Standard error whose disk is full or whose reader went away."""
 
+    def __init__(self) -> None:
+        self.attempts = 0
+
     def write(self, _: str) -> int:
         """Fails."""
+        self.attempts += 1
         raise BrokenPipeError
 
     def flush(self) -> None:
@@ -60,10 +64,12 @@ class BrokenStream:
 def test_a_log_that_cannot_be_written_fails_nothing(
     monkeypatch: pytest.MonkeyPatch, log_format: str
 ) -> None:
-    monkeypatch.setattr("sys.stderr", BrokenStream())
+    stream = BrokenStream()
+    monkeypatch.setattr("sys.stderr", stream)
     log = configure_logs(log_format)
     log.info("webhook.kept")
     log.error("delivery.dead", **fault(ValueError("lena@example.com")))
+    assert stream.attempts == 2
 
 
 def test_a_fault_says_where_it_is_and_not_what_it_held() -> None:

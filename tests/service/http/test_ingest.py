@@ -182,10 +182,11 @@ async def test_a_large_first_event_does_not_cost_a_trusted_batch(here: World) ->
 
 
 async def test_other_doors(here: World) -> None:
-    _problem(await here.post(order("m-1"), path="/webhook/unknown"), 404, "unknown-source")
+    answer = await here.post(order("m-1"), path="/webhook/unknown")
+    assert "configured" in _problem(answer, 404, "unknown-source")
     headers = {"Content-Encoding": "gzip", "Authorization": f"Bearer {BEARER}"}
     answer = await here.client.post("/webhook/default", content=b"\x1f\x8b", headers=headers)
-    _problem(answer, 415, "unsupported-encoding")
+    assert "plain JSON" in _problem(answer, 415, "unsupported-encoding")
 
 
 async def test_an_event_without_a_message_id_is_recognised_again(here: World) -> None:

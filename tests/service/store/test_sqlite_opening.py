@@ -185,7 +185,9 @@ def test_a_sqlite_that_can_corrupt_its_log_is_refused(version: str) -> None:
         require_sqlite(version)
 
 
-def test_the_oldest_safe_sqlite_is_taken() -> None:
+def test_the_oldest_safe_sqlite_is_the_first_that_is_taken() -> None:
+    with pytest.raises(ConfigurationError, match=r"3\.51\.3"):
+        require_sqlite("3.51.2")
     require_sqlite("3.51.3")
 
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from http import HTTPStatus
 
 from starlette.types import Receive
 
+from conversion_relay.service.http import refusals
 from conversion_relay.service.http.problems import Problem
 
 
@@ -40,17 +40,12 @@ async def receive_body(
         ClientGone: the client went away.
     """
     if announced is not None and _is_more(announced, limits.max_body_bytes):
-        return _too_large(limits)
+        return refusals.body_too_large(limits.max_body_bytes)
     try:
         async with asyncio.timeout(limits.receive_seconds):
             return await _read(receive, limits)
     except TimeoutError:
-        return Problem(
-            HTTPStatus.REQUEST_TIMEOUT,
-            "too-slow",
-            f"The body did not arrive within {limits.receive_seconds:g} s.",
-            {"Connection": "close"},
-        )
+        return refusals.too_slow(limits.receive_seconds)
 
 
 def _is_more(digits: bytes, limit: int) -> bool:
@@ -71,17 +66,7 @@ async def _read(receive: Receive, limits: BodyLimits) -> bytes | Problem:
         chunk: bytes = message.get("body", b"")
         size += len(chunk)
         if size > limits.max_body_bytes:
-            return _too_large(limits)
+            return refusals.body_too_large(limits.max_body_bytes)
         chunks.append(chunk)
         if not message.get("more_body", False):
             return b"".join(chunks)
-
-
-def _too_large(limits: BodyLimits) -> Problem:
-    return Problem(
-        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        "body-too-large",
-        f"The body is larger than {limits.max_body_bytes} bytes. Lower the batch size in Segment, "
-        "or raise RELAY_MAX_BODY_BYTES.",
-        {"Connection": "close"},
-    )

@@ -20,6 +20,27 @@ def unknown_source() -> Problem:
     return Problem(HTTPStatus.NOT_FOUND, "unknown-source", "No source of this name is configured.")
 
 
+def body_too_large(allowed_bytes: int) -> Problem:
+    """A larger body than is taken; the rest of it is not read."""
+    return Problem(
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        "body-too-large",
+        f"The body is larger than {allowed_bytes} bytes. Lower the batch size in Segment, or "
+        "raise RELAY_MAX_BODY_BYTES.",
+        {"Connection": "close"},
+    )
+
+
+def too_slow(allowed_seconds: float) -> Problem:
+    """The body did not arrive in time."""
+    return Problem(
+        HTTPStatus.REQUEST_TIMEOUT,
+        "too-slow",
+        f"The body did not arrive within {allowed_seconds:g} s.",
+        {"Connection": "close"},
+    )
+
+
 def batch_too_long(allowed: int) -> Problem:
     """More events than a request may hold."""
     return Problem(
