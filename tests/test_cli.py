@@ -55,11 +55,13 @@ def test_the_version() -> None:
 def test_help_names_every_command() -> None:
     result = run("--help")
     assert result.exit_code == 0
-    for name in ("serve", "preview", "sandbox", "demo"):
+    for name in ("serve", "preview", "sandbox", "demo", "replay", "dead-letters"):
         assert name in result.stdout
 
 
-@pytest.mark.parametrize("command", ["serve", "preview", "sandbox", "demo"])
+@pytest.mark.parametrize(
+    "command", ["serve", "preview", "sandbox", "demo", "replay", "dead-letters"]
+)
 def test_every_command_has_help(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0

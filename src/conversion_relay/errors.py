@@ -5,6 +5,7 @@ means a bug, a wrong configuration or broken infrastructure::
 
     RelayError
     ├── ConfigurationError        the operator has to change something; stops the start-up
+    │   ├── DatabaseInUse         another process owns the database
     │   ├── TriggerError          a trigger that cannot be read; carries the column
     │   ├── MappingError          a mapping that cannot be compiled or resolved; carries them all
     │   └── PresetError           a preset file or set that cannot be used
@@ -25,6 +26,10 @@ class RelayError(Exception):
 
 class ConfigurationError(RelayError):
     """The configuration cannot be used; the message says what was found and what to do."""
+
+
+class DatabaseInUse(ConfigurationError):
+    """Another process owns the database."""
 
 
 class TriggerError(ConfigurationError):

@@ -89,7 +89,7 @@ def test_the_toml_example_loads_and_names_every_setting(tmp_path: Path) -> None:
         text = text.replace(f"file:{name}", f"file:{inside}")
     file = tmp_path / "relay.toml"
     file.write_text(text, "utf-8")
-    configuration = load(dict.fromkeys(secrets, "secret-of-the-environment"), file)
+    configuration = load(dict.fromkeys(secrets, "http://secret-of-the-environment"), file)
     assert isinstance(configuration, Configuration)
     assert set(configuration.destinations) == set(tree["destinations"])
 
@@ -134,16 +134,16 @@ def _own(one: type, module: ModuleType) -> bool:
 def test_every_command_that_is_mentioned_exists() -> None:
     commands = set(vars(get_command(cli.application))["commands"])
     text = "\n".join(file.read_text("utf-8") for file in PAGES)
-    mentioned = set(re.findall(r"(?:`|\n|\| )conversion-relay (\w+)", text))
+    mentioned = set(re.findall(r"(?:`|\n|\| )conversion-relay ([\w-]+)", text))
     assert mentioned <= commands
-    assert commands <= mentioned | set(re.findall(r"`(\w+)`", page("CHANGELOG.md")))
+    assert commands <= mentioned | set(re.findall(r"`([\w-]+)`", page("CHANGELOG.md")))
 
 
 def test_every_target_of_make_that_is_mentioned_exists() -> None:
-    targets = set(re.findall(r"^([a-z]+):.*##", page("Makefile"), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):.*##", page("Makefile"), re.MULTILINE))
     text = "\n".join(file.read_text("utf-8") for file in PAGES)
-    assert set(re.findall(r"(?:`|^)make (\w+)", text, re.MULTILINE)) <= targets
-    assert set(re.findall(r"^make (\w+)", page(".ci/run"), re.MULTILINE)) <= targets
+    assert set(re.findall(r"(?:`|^)make ([\w-]+)", text, re.MULTILINE)) <= targets
+    assert set(re.findall(r"^make ([\w-]+)", page(".ci/run"), re.MULTILINE)) <= targets
 
 
 def test_the_changelog_has_a_place_for_what_comes() -> None:

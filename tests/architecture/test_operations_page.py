@@ -12,6 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.routing import Route
 
 from architecture.pages import ROOT, column, page, section, table
+from conversion_relay.core.delivery import LIFE, Cause, State
+from conversion_relay.core.lane import Condition
 from conversion_relay.sandbox import KINDS, TRACK_PATH
 from conversion_relay.sandbox.control import Control
 from conversion_relay.sandbox.faults import FaultBoard
@@ -72,6 +74,26 @@ def _described(heading: str) -> set[tuple[str, str]]:
 def test_every_fault_is_described() -> None:
     rows = re.findall(r"^\| `(\w+)` \|", section(PAGE, "## The sandbox"), re.MULTILINE)
     assert rows == list(KINDS)
+
+
+def test_the_life_of_a_delivery_is_the_table_of_the_core() -> None:
+    states, moves = re.findall(
+        r"((?:^\|.*\n)+)", section(PAGE, "## The life of a delivery"), re.MULTILINE
+    )[:2]
+    assert re.findall(r"^\| `(\w+)` \|", states, re.MULTILINE) == [one.value for one in State]
+    found = {
+        ((before or None) and State(before), Cause(cause)): State(after)
+        for befores, cause, after in re.findall(
+            r"^\| (.+?) \| `(\w+)` \| `(\w+)` \|", moves, re.MULTILINE
+        )
+        for before in re.findall(r"`(\w+)`", befores) or [""]
+    }
+    assert found == LIFE
+
+
+def test_every_condition_of_a_lane_is_described() -> None:
+    rows = column(table(PAGE, "### Lanes"))
+    assert rows == [one.value for one in Condition]
 
 
 def test_every_metric_is_described() -> None:

@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conversion_relay.core.delivery import (
+    LIFE,
     Accepted,
+    Cause,
+    Companion,
     CredentialProblem,
     Deferred,
     History,
@@ -18,8 +21,10 @@ from conversion_relay.core.delivery import (
     RetryPolicy,
     State,
     Suspect,
+    Throttled,
     Transition,
     Unknown,
+    states_before,
 )
 
 NOW = datetime(2026, 1, 10, 12, tzinfo=UTC)
@@ -29,31 +34,31 @@ ANY_OUTCOME: tuple[Outcome, ...] = (
     Accepted(),
     Refused("r"),
     Deferred("r"),
-    Deferred("r", timedelta(minutes=5)),
+    Throttled("r", timedelta(minutes=5)),
+    Throttled("r"),
     Suspect("r"),
+    Companion("r"),
     Unknown("r"),
     CredentialProblem("r"),
 )
-RETRIED = tuple(o for o in ANY_OUTCOME if not isinstance(o, Accepted | Refused))
+RETRIED = tuple(
+    o for o in ANY_OUTCOME if not isinstance(o, Accepted | Refused | CredentialProblem)
+)
+HALF_A_SECOND = NOW + timedelta(seconds=0.5)
 
 
 @pytest.mark.parametrize(
     ("outcome", "transition"),
     [
-        (Accepted(), Transition(State.DELIVERED)),
-        (Accepted("note"), Transition(State.DELIVERED, reason="note")),
-        (Refused("why"), Transition(State.DEAD, reason="why")),
-        (Suspect("why"), Transition(State.PENDING, NOW, "why")),
-        (Deferred("why"), Transition(State.PENDING, NOW + timedelta(seconds=0.5), "why")),
-        (
-            Deferred("why", timedelta(minutes=5)),
-            Transition(State.PENDING, NOW + timedelta(minutes=5), "why"),
-        ),
-        (Unknown("why"), Transition(State.PENDING, NOW + timedelta(seconds=0.5), "why", NOW)),
-        (
-            CredentialProblem("why"),
-            Transition(State.PENDING, NOW + timedelta(seconds=20), "why"),
-        ),
+        (Accepted(), Transition(State.DELIVERED, Cause.ACCEPTED)),
+        (Accepted("note"), Transition(State.DELIVERED, Cause.ACCEPTED, reason="note")),
+        (Refused("why"), Transition(State.DEAD, Cause.REFUSED, reason="why")),
+        (Suspect("why"), Transition(State.PENDING, Cause.SUSPECTED, NOW, "why")),
+        (Companion("why"), Transition(State.PENDING, Cause.SUSPECTED, NOW, "why")),
+        (Deferred("why"), Transition(State.PENDING, Cause.DEFERRED, HALF_A_SECOND, "why")),
+        (Throttled("why"), Transition(State.PENDING, Cause.DEFERRED, HALF_A_SECOND, "why")),
+        (Unknown("why"), Transition(State.PENDING, Cause.UNKNOWN, HALF_A_SECOND, "why", NOW)),
+        (CredentialProblem("why"), Transition(State.HELD, Cause.CREDENTIALS, reason="why")),
     ],
 )
 def test_each_outcome_of_a_first_attempt(outcome: Outcome, transition: Transition) -> None:
@@ -68,7 +73,7 @@ def test_a_copy_is_sent_within_48_hours_of_an_unknown_outcome(outcome: Outcome) 
     assert transition.first_unknown_at == history.first_unknown_at
 
 
-@pytest.mark.parametrize("outcome", [o for o in RETRIED if not isinstance(o, CredentialProblem)])
+@pytest.mark.parametrize("outcome", RETRIED)
 def test_no_copy_is_sent_48_hours_after_an_unknown_outcome(outcome: Outcome) -> None:
     history = History(9, NOW - timedelta(hours=50), NOW - timedelta(hours=48))
     transition = POLICY.settle(outcome, history, NOW, 0.5)
@@ -84,11 +89,18 @@ def test_the_48_hours_count_from_the_first_unknown_outcome() -> None:
     )
 
 
+def test_the_48_hours_count_from_the_beginning_of_the_send() -> None:
+    """The machine may have slept in the middle of it."""
+    history = History(1, NOW - timedelta(hours=50), sent_at=NOW - timedelta(hours=49))
+    transition = POLICY.settle(Unknown("r"), history, NOW, 0)
+    assert transition.state is State.UNCERTAIN
+    assert transition.first_unknown_at == history.sent_at
+
+
 def test_a_pause_that_would_end_after_48_hours_is_not_begun() -> None:
-    unknown = NOW - timedelta(hours=48) + timedelta(minutes=4)
-    history = History(2, NOW - timedelta(hours=50), unknown)
-    late = Deferred("r", timedelta(minutes=5))
-    assert POLICY.settle(late, history, NOW, 0).state is State.UNCERTAIN
+    unknown = NOW - timedelta(hours=48) + timedelta(seconds=10)
+    history = History(20, NOW - timedelta(hours=50), unknown)
+    assert POLICY.settle(Deferred("r"), history, NOW, 0.9).state is State.UNCERTAIN
 
 
 def test_a_certain_failure_is_tried_again_at_any_age_within_the_horizon() -> None:
@@ -103,13 +115,35 @@ def test_past_the_horizon_a_delivery_is_dead_with_its_reason(outcome: Outcome) -
     assert (transition.state, transition.reason) == (State.DEAD, "r")
 
 
+@pytest.mark.parametrize("attempts", [0, 1, 2])
+def test_past_the_horizon_it_still_gets_its_chances(attempts: int) -> None:
+    history = History(attempts, NOW - timedelta(days=30))
+    assert POLICY.settle(Deferred("r"), history, NOW, 0.5).state is State.PENDING
+    tried = History(3, NOW - timedelta(days=30))
+    assert POLICY.settle(Deferred("r"), tried, NOW, 0.5).cause is Cause.PAST_HORIZON
+
+
 @given(days=st.integers(0, 1000), attempts=st.integers(1, 10**6), jitter=st.floats(0, 0.999))
 def test_credentials_never_kill_a_delivery(days: int, attempts: int, jitter: float) -> None:
-    history = History(attempts, NOW - timedelta(days=days))
+    history = History(attempts, NOW - timedelta(days=days), NOW - timedelta(days=days) / 2)
     transition = POLICY.settle(CredentialProblem("r"), history, NOW, jitter)
-    assert transition.state is State.PENDING
-    assert transition.due_at is not None
-    assert timedelta(seconds=15) <= transition.due_at - NOW <= timedelta(seconds=25)
+    assert transition.state is State.HELD
+    assert transition.first_unknown_at == history.first_unknown_at
+
+
+def test_every_cause_and_every_state_is_in_the_table() -> None:
+    assert {cause for _, cause in LIFE} == set(Cause)
+    assert {state for state, _ in LIFE} | set(LIFE.values()) == {None, *State}
+
+
+def test_what_was_delivered_is_never_moved_again() -> None:
+    assert not [cause for state, cause in LIFE if state is State.DELIVERED]
+    assert State.DELIVERED not in states_before(Cause.REPLAYED)
+
+
+def test_nothing_ends_for_good_but_by_its_cause() -> None:
+    ends = {cause for (_, cause), after in LIFE.items() if after in {State.DEAD, State.SUPPRESSED}}
+    assert ends == {Cause.REFUSED, Cause.PAST_HORIZON, Cause.UNREADABLE, Cause.DISCARDED}
 
 
 @given(attempts=st.integers(1, 10**6), jitter=st.floats(0, 0.999))
@@ -132,4 +166,4 @@ def test_only_a_pending_delivery_is_due(
     for unknown in (None, NOW - age / 2):
         transition = POLICY.settle(outcome, History(attempts, NOW - age, unknown), NOW, jitter)
         assert (transition.due_at is not None) == (transition.state is State.PENDING)
-        assert transition.state is not State.CLAIMED
+        assert LIFE[State.CLAIMED, transition.cause] is transition.state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from conversion_relay.core.plan import OnInvalidField
 from conversion_relay.errors import ConfigurationError
 from conversion_relay.service.configuration import load, load_for_preview, unknown_variables
+from conversion_relay.service.store.port import Retention
 
 ENOUGH = {
     "TIKTOK_ACCESS_TOKEN": "token-secret",
@@ -37,6 +39,26 @@ def test_each_secret_may_come_from_a_file(tmp_path: Path) -> None:
     assert token.get_secret_value() == "from-file"
 
 
+def test_retentions_are_times() -> None:
+    given = {
+        "RELAY_RETENTION": "90s",
+        "RELAY_UNMATCHED_RETENTION": "30m",
+        "RELAY_DEAD_LETTER_RETENTION": "24h",
+        "RELAY_LEDGER_RETENTION": "7d",
+    }
+    assert load(ENOUGH).service.retentions == Retention()
+    assert load(ENOUGH | given).service.retentions == Retention(
+        timedelta(seconds=90), timedelta(minutes=30), timedelta(hours=24), timedelta(days=7)
+    )
+
+
+def test_a_file_may_hold_several_keys(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_text("first\nsecond\n")
+    service = load(ENOUGH | {"RELAY_ENCRYPTION_KEY_FILE": str(tmp_path / "keys")}).service
+    assert service.encryption_key is not None
+    assert service.encryption_key.get_secret_value() == "first\nsecond"
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -61,6 +83,18 @@ def test_each_secret_may_come_from_a_file(tmp_path: Path) -> None:
         ({"RELAY_RECEIVE_SECONDS": "0"}, ["- RELAY_RECEIVE_SECONDS: must be more than 0"]),
         ({"RELAY_DEFAULT_PHONE_REGION": "Germany"}, ["RELAY_DEFAULT_PHONE_REGION", "two-letter"]),
         ({"RELAY_DATABASE_URL": "mysql://x"}, ["RELAY_DATABASE_URL", "sqlite:///"]),
+        ({"RELAY_RETENTION": "a week"}, ['- RELAY_RETENTION: must be a time such as "90s"']),
+        ({"RELAY_RETENTION": "7 d"}, ['- RELAY_RETENTION: must be a time such as "90s"']),
+        ({"RELAY_RETENTION": "-7d"}, ['- RELAY_RETENTION: must be a time such as "90s"']),
+        ({"RELAY_UNMATCHED_RETENTION": "59s"}, ["UNMATCHED_RETENTION: must be 1m at least"]),
+        ({"RELAY_LEDGER_RETENTION": "3651d"}, ["LEDGER_RETENTION: must be 1m at least and 3650d"]),
+        ({"RELAY_LEDGER_RETENTION": "6d"}, ["LEDGER_RETENTION: must not be less than retention"]),
+        (
+            {"RELAY_RETENTION": "15d"},
+            ["- RELAY_LEDGER_RETENTION: must not be less than retention (RELAY_RETENTION)"],
+        ),
+        ({"RELAY_DEAD_LETTER_RETENTION": "1h"}, ["LETTER_RETENTION: must not be less than"]),
+        ({"RELAY_ENCRYPTION_KEY": "first sécond"}, ["RELAY_ENCRYPTION_KEY", "printable ASCII"]),
         ({"RELAY_AUTHENTICATION": "none"}, ["credentials are set, which would not be checked"]),
         (
             {"SEGMENT_SHARED_SECRET_FILE": "/nowhere", "SEGMENT_SHARED_SECRET": ""},

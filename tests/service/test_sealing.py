@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conversion_relay.errors import ConfigurationError, SealingError
-from conversion_relay.service.sealing import Packing, Sealer, binding, load_or_create_key
+from conversion_relay.service.sealing import Packing, Sealer, binding, load_or_create_keys
 
 KEY = bytes(range(32))
 OTHER = bytes(32)
@@ -98,33 +98,43 @@ def test_a_sealer_needs_whole_keys(keys: list[bytes]) -> None:
 
 def test_the_setting_is_the_key(tmp_path: Path) -> None:
     setting = base64.b64encode(KEY).decode()
-    assert load_or_create_key(setting, tmp_path / "relay.db") == KEY
-    assert load_or_create_key(f" {setting}\n", tmp_path / "relay.db") == KEY
+    assert load_or_create_keys(setting, tmp_path / "relay.db") == (KEY,)
+    assert load_or_create_keys(f" {setting}\n", tmp_path / "relay.db") == (KEY,)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("between", ["\n", " ", ",", ", ", "\n\n \t"])
+def test_several_keys_come_in_the_order_they_are_given(tmp_path: Path, between: str) -> None:
+    text = between.join(base64.b64encode(key).decode() for key in (OTHER, KEY))
+    assert load_or_create_keys(text, tmp_path / "relay.db") == (OTHER, KEY)
+    file = tmp_path / "relay.db.key"
+    file.write_text(text)
+    file.chmod(0o600)
+    assert load_or_create_keys(None, tmp_path / "relay.db") == (OTHER, KEY)
 
 
 @pytest.mark.parametrize(
     "setting",
-    ["", "secret-but-short", base64.b64encode(KEY[:31]).decode(), "é" * 44, "!" * 44],
+    ["", "secret-but-short", base64.b64encode(KEY[:31]).decode(), "é" * 44, "!" * 44, ",,,"],
 )
 def test_a_setting_that_is_no_key_is_refused_without_repeating_it(
     setting: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ConfigurationError, match="RELAY_ENCRYPTION_KEY") as refused:
-        load_or_create_key(setting, tmp_path / "relay.db")
+        load_or_create_keys(setting, tmp_path / "relay.db")
     assert not setting or setting not in str(refused.value)
 
 
 def test_without_a_setting_a_key_file_is_made_once(tmp_path: Path) -> None:
     database = tmp_path / "new" / "relay.db"
-    key = load_or_create_key(None, database)
-    assert len(key) == 32
-    assert load_or_create_key(None, database) == key
+    keys = load_or_create_keys(None, database)
+    assert [len(key) for key in keys] == [32]
+    assert load_or_create_keys(None, database) == keys
     (file,) = database.parent.iterdir()
     assert file.name == "relay.db.key"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(database.parent.stat().st_mode) == 0o700
-    assert load_or_create_key(file.read_text(), tmp_path / "elsewhere.db") == key
+    assert load_or_create_keys(file.read_text(), tmp_path / "elsewhere.db") == keys
 
 
 @pytest.mark.parametrize("kept", ["relay.db", "relay.db-wal"])
@@ -133,24 +143,32 @@ def test_no_new_key_is_made_for_a_database_that_holds_data(tmp_path: Path, kept:
     database.write_bytes(b"data")
     (tmp_path / kept).write_bytes(b"data")
     with pytest.raises(ConfigurationError, match=r"relay\.db\.key is missing") as refused:
-        load_or_create_key(None, database)
+        load_or_create_keys(None, database)
     assert str(database) in str(refused.value)
     assert {file.name for file in tmp_path.iterdir()} == {"relay.db", kept}
 
 
 def test_an_empty_database_gets_a_new_key(tmp_path: Path) -> None:
     (tmp_path / "relay.db").write_bytes(b"")
-    assert len(load_or_create_key(None, tmp_path / "relay.db")) == 32
+    (key,) = load_or_create_keys(None, tmp_path / "relay.db")
+    assert len(key) == 32
+
+
+def test_half_a_key_among_others_is_refused(tmp_path: Path) -> None:
+    whole = base64.b64encode(KEY).decode()
+    with pytest.raises(ConfigurationError, match="RELAY_ENCRYPTION_KEY") as refused:
+        load_or_create_keys(f"{whole} {whole[:20]}", tmp_path / "relay.db")
+    assert whole[:20] not in str(refused.value)
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o666])
 def test_a_key_file_that_others_can_read_is_refused(tmp_path: Path, mode: int) -> None:
     database = tmp_path / "relay.db"
-    load_or_create_key(None, database)
+    load_or_create_keys(None, database)
     file = tmp_path / "relay.db.key"
     file.chmod(mode)
     with pytest.raises(ConfigurationError, match="chmod 600"):
-        load_or_create_key(None, database)
+        load_or_create_keys(None, database)
 
 
 @pytest.mark.parametrize("content", [b"", b"half a k", b"\xff" * 44])
@@ -159,11 +177,11 @@ def test_a_key_file_that_holds_no_key_is_refused(tmp_path: Path, content: bytes)
     file.write_bytes(content)
     file.chmod(0o600)
     with pytest.raises(ConfigurationError, match=r"relay\.db\.key"):
-        load_or_create_key(None, tmp_path / "relay.db")
+        load_or_create_keys(None, tmp_path / "relay.db")
     assert file.read_bytes() == content
 
 
 def test_a_key_file_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ConfigurationError, match="cannot be used"):
-        load_or_create_key(None, tmp_path / "file" / "relay.db")
+        load_or_create_keys(None, tmp_path / "file" / "relay.db")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ from conversion_relay.core.destination import OutgoingRequest
 from conversion_relay.service.sender import Sender, SenderLimits
 
 API = "https://business-api.tiktok.com"
+NOW = datetime(2026, 10, 21, 7, 27, tzinfo=UTC)
 PATH = "/open_api/v1.3/event/track/"
 REQUEST = OutgoingRequest(
     "POST", PATH, {"Access-Token": "secret-token", "Content-Type": "application/json"}, b'{"x":1}'
@@ -32,7 +34,7 @@ async def _send(limits: SenderLimits | None = None) -> object:
     async def sleep(seconds: float) -> None:
         pauses.append(seconds)
 
-    async with Sender(API, limits or SenderLimits(), sleep) as sender:
+    async with Sender(API, limits or SenderLimits(), lambda: NOW, sleep=sleep) as sender:
         result = await sender.send(REQUEST)
     assert all(pause <= 0.3 for pause in pauses)
     return result
@@ -56,7 +58,18 @@ async def test_every_status_is_an_answer(tiktok: respx.MockRouter, status: int) 
 
 @pytest.mark.parametrize(
     ("header", "seconds"),
-    [("7", 7.0), ("0", 0.0), ("Wed, 21 Oct 2026 07:28:00 GMT", None), ("-1", None), ("1e9", None)],
+    [
+        ("7", 7.0),
+        ("0", 0.0),
+        ("9" * 40, 999_999_999.0),
+        ("Wed, 21 Oct 2026 07:28:00 GMT", 60.0),
+        ("Wed, 21 Oct 2026 07:28:00 -0000", 60.0),
+        ("Tue, 20 Oct 2026 07:28:00 GMT", 0.0),
+        ("Wed, 99 Oct 2026 07:28:00 GMT", None),
+        ("soon", None),
+        ("-1", None),
+        ("1e9", None),
+    ],
 )
 async def test_retry_after_in_seconds(
     tiktok: respx.MockRouter, header: str, seconds: float | None
@@ -155,7 +168,7 @@ async def test_nobody_waits_for_the_pool(tiktok: respx.MockRouter) -> None:
         return httpx.Response(200)
 
     tiktok.post(PATH).mock(side_effect=count)
-    async with Sender(API, SenderLimits(max_connections=3)) as sender:
+    async with Sender(API, SenderLimits(max_connections=3), lambda: NOW) as sender:
         await asyncio.gather(*(sender.send(REQUEST) for _ in range(20)))
     assert most <= 3
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
 
@@ -18,34 +18,23 @@ from conversion_relay.core.delivery import (
     WireResponse,
 )
 from conversion_relay.core.destination import OutgoingRequest
+from conversion_relay.core.lane import LanePolicy
 from conversion_relay.core.plan import plan
 from conversion_relay.errors import StoreUnavailable
+from conversion_relay.service.dispatch import Dispatch
+from conversion_relay.service.lane_keeper import LaneKeeper
 from conversion_relay.service.logs import Log
 from conversion_relay.service.metrics import Metrics
 from conversion_relay.service.sealing import Sealer
 from conversion_relay.service.store.port import ClaimedDelivery, Disposition, NewEvent, Store
 from conversion_relay.service.store.sqlite import SqliteStore, open_store
-from conversion_relay.service.worker import Route, Worker
+from conversion_relay.service.surroundings import Surroundings
+from conversion_relay.service.worker import LINGER, Worker
 from support.lines import Lines
+from support.time import START, VirtualTime, Watched, Work, drive
 from support.toy import Toy, hello, target
 
-START = datetime(2026, 11, 21, 12, tzinfo=UTC)
 Answer = Callable[[bytes], WireResponse | TransportFailure]
-
-
-class Clock:
-    """Time that stands still until it is turned."""
-
-    def __init__(self) -> None:
-        self.now = START
-
-    def __call__(self) -> datetime:
-        """The present."""
-        return self.now
-
-    def turn(self, **by: float) -> None:
-        """Lets time pass: seconds, minutes, hours or days."""
-        self.now += timedelta(**by)
 
 
 class ScriptedWire:
@@ -69,10 +58,13 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 
 def _worker(
-    store: SqliteStore, clock: Clock, wire: ScriptedWire, log: Log | None = None
+    store: SqliteStore, clock: VirtualTime, wire: ScriptedWire, log: Log | None = None
 ) -> Worker:
-    route = Route("toy", Toy(), "credential", wire)
-    return Worker(route, store, RetryPolicy(), clock, lambda: 0.5, Metrics(), log or Lines())
+    around = Surroundings(clock, lambda: 0.5, Metrics(), log or Lines(), clock.sleep)
+    policy = LanePolicy(requests_per_second=1e9)  # time stands still between two steps
+    lane = LaneKeeper("toy", "credential", store, policy, around)
+    dispatch = Dispatch("toy", Toy(), wire, lane, store, RetryPolicy(), around)
+    return Worker(dispatch, store, 4, around)
 
 
 async def _keep(store: SqliteStore, *names: str, batch: str = "one") -> None:
@@ -102,7 +94,7 @@ async def _states(store: SqliteStore, *names: str) -> dict[str, State]:
 
 async def test_one_batch_for_each_envelope(store: SqliteStore) -> None:
     wire = ScriptedWire(lambda _: WireResponse(200, b""))
-    worker = _worker(store, Clock(), wire)
+    worker = _worker(store, VirtualTime(), wire)
     await _keep(store, "a", "b", batch="left")
     await _keep(store, "c", batch="right")
     assert [await worker.step() for _ in range(3)] == [2, 1, 0]
@@ -115,7 +107,7 @@ async def test_a_poisoned_batch_costs_the_others_nothing(store: SqliteStore) -> 
         return WireResponse(400 if b'"poison"' in content else 200, b"")
 
     wire, log = ScriptedWire(answer), Lines()
-    worker = _worker(store, Clock(), wire, log)
+    worker = _worker(store, VirtualTime(), wire, log)
     await _keep(store, "a", "b", "c", "poison", "d", "e", "f", "g")
     assert await worker.step() == 8
     states = await _states(store, "a", "b", "c", "poison", "d", "e", "f", "g")
@@ -134,7 +126,7 @@ async def test_a_failure_is_tried_again_when_due(store: SqliteStore, certain: bo
         TransportFailure(certain=certain, reason="down"),
         WireResponse(200, b""),
     ]
-    wire, clock = ScriptedWire(lambda _: answers.pop(0)), Clock()
+    wire, clock = ScriptedWire(lambda _: answers.pop(0)), VirtualTime()
     worker = _worker(store, clock, wire)
     await _keep(store, "a")
     assert await worker.step() == 1
@@ -148,7 +140,7 @@ async def test_a_failure_is_tried_again_when_due(store: SqliteStore, certain: bo
 
 
 async def test_an_unknown_outcome_is_not_repeated_after_48_hours(store: SqliteStore) -> None:
-    clock = Clock()
+    clock = VirtualTime()
     wire = ScriptedWire(lambda _: TransportFailure(certain=False, reason="no answer"))
     worker = _worker(store, clock, wire)
     await _keep(store, "a")
@@ -167,7 +159,7 @@ async def test_an_unknown_outcome_is_not_repeated_after_48_hours(store: SqliteSt
 async def test_after_a_certain_failure_it_goes_at_any_age_within_the_horizon(
     store: SqliteStore,
 ) -> None:
-    clock = Clock()
+    clock = VirtualTime()
     answers: list[WireResponse | TransportFailure] = [
         TransportFailure(certain=True, reason="no connection"),
         WireResponse(200, b""),
@@ -181,14 +173,39 @@ async def test_after_a_certain_failure_it_goes_at_any_age_within_the_horizon(
 
 
 async def test_past_the_horizon_it_is_set_aside_not_dropped(store: SqliteStore) -> None:
-    clock = Clock()
-    worker = _worker(
-        store, clock, ScriptedWire(lambda _: TransportFailure(certain=True, reason="down"))
-    )
-    await _keep(store, "a")
+    """In a lane that works: one that does not makes nothing too old."""
+
+    def answer(content: bytes) -> WireResponse | TransportFailure:
+        works = content.startswith(b"right")
+        return WireResponse(200, b"") if works else TransportFailure(certain=True, reason="down")
+
+    clock = VirtualTime()
+    worker = _worker(store, clock, ScriptedWire(answer))
+    await _keep(store, "a", batch="left")
     clock.turn(days=7)
-    await worker.step()
+    for number in range(3):
+        assert await _states(store, "a") == {"a": State.PENDING}, "it gets its chances"
+        await _keep(store, f"works-{number}", batch="right")
+        assert [await worker.step(), await worker.step()] == [1, 1]
+        clock.turn(minutes=1)
     assert await _states(store, "a") == {"a": State.DEAD}
+
+
+async def test_a_lane_that_does_not_work_makes_nothing_too_old(store: SqliteStore) -> None:
+    clock = VirtualTime()
+    wire = ScriptedWire(lambda _: TransportFailure(certain=True, reason="down"))
+    worker = _worker(store, clock, wire)
+    await _keep(store, "a")
+    for _ in range(30):
+        clock.turn(days=1)
+        await worker.step()
+    assert len(wire.sent) == 30
+    (record,) = await store.deliveries(["a"])
+    assert (record.state, record.attempts) == (State.PENDING, 2), "probes burn no attempts"
+    wire.answer = lambda _: WireResponse(200, b"")
+    clock.turn(days=1)
+    await worker.step()
+    assert await _states(store, "a") == {"a": State.DELIVERED}
 
 
 async def test_a_broken_answer_ends_neither_the_worker_nor_the_delivery(
@@ -197,7 +214,7 @@ async def test_a_broken_answer_ends_neither_the_worker_nor_the_delivery(
     def broken(_: bytes) -> WireResponse:
         raise ZeroDivisionError
 
-    clock, log = Clock(), Lines()
+    clock, log = VirtualTime(), Lines()
     wire = ScriptedWire(broken)
     worker = _worker(store, clock, wire, log)
     await _keep(store, "a")
@@ -217,7 +234,7 @@ async def test_what_may_have_arrived_is_not_sent_after_48_hours_of_standstill(
     store: SqliteStore,
 ) -> None:
     """However the outcome got lost: a crash, a full disk, a fault of ours."""
-    clock, wire = Clock(), ScriptedWire(_broken)
+    clock, wire = VirtualTime(), ScriptedWire(_broken)
     worker = _worker(store, clock, wire)
     await _keep(store, "old")
     await worker.step()
@@ -233,7 +250,7 @@ async def test_what_may_have_arrived_is_not_sent_after_48_hours_of_standstill(
 
 
 async def test_without_an_id_it_is_never_sent_twice(store: SqliteStore) -> None:
-    clock, log = Clock(), Lines()
+    clock, log = VirtualTime(), Lines()
     wire = ScriptedWire(_broken)
     worker = _worker(store, clock, wire, log)
     await _keep_unrecognisable(store, "a")
@@ -246,20 +263,27 @@ async def test_without_an_id_it_is_never_sent_twice(store: SqliteStore) -> None:
 
 
 async def test_a_delivery_lingers_for_others_to_travel_with(store: SqliteStore) -> None:
-    pauses: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        pauses.append(seconds)
-        raise asyncio.CancelledError
-
-    clock = Clock()
-    worker = _worker(store, clock, ScriptedWire(_broken))
-    worker.sleep = sleep
+    clock, wire, work = VirtualTime(), ScriptedWire(lambda _: WireResponse(200, b"")), Work()
+    worker = _worker(cast("SqliteStore", Watched(store, work)), clock, wire)
     await _keep(store, "a")
     clock.turn(seconds=0.04)
-    with pytest.raises(asyncio.CancelledError):
-        await worker.run()
-    assert pauses == [pytest.approx(0.06)]
+    running = asyncio.create_task(worker.run())
+    await drive(clock, work, lambda: clock.now > START + timedelta(seconds=0.05))
+    assert clock.now == START + LINGER
+    await drive(clock, work, lambda: bool(wire.sent))
+    worker.stop()
+    await running
+    assert await _states(store, "a") == {"a": State.DELIVERED}
+
+
+async def test_a_stop_at_once_is_not_slept_over(store: SqliteStore) -> None:
+    clock, work = VirtualTime(), Work()
+    worker = _worker(cast("SqliteStore", Watched(store, work)), clock, ScriptedWire(_broken))
+    running = asyncio.create_task(worker.run())
+    await asyncio.sleep(0)  # it begins, and asks the store how its lane was
+    worker.stop()
+    await drive(clock, work, running.done)
+    assert clock.now == START
 
 
 class SlowClaims:
@@ -270,7 +294,6 @@ class SlowClaims:
         self.committed = asyncio.Event()
         self.come_back = asyncio.Event()
         self.next_due = store.next_due
-        self.settle = store.settle
 
     async def claim(
         self, destination: str, limit: int, lease: timedelta, now: datetime
@@ -283,34 +306,58 @@ class SlowClaims:
 
 
 async def test_what_is_claimed_while_it_stops_is_still_sent(store: SqliteStore) -> None:
-    clock, slow = Clock(), SlowClaims(store)
+    clock, slow = VirtualTime(), SlowClaims(store)
     worker = _worker(store, clock, ScriptedWire(lambda _: WireResponse(200, b"")))
     worker.store = cast("Store", slow)
     await _keep_unrecognisable(store, "a")
     clock.turn(seconds=1)
     running = asyncio.create_task(worker.run())
     await slow.committed.wait()
-    running.cancel()
+    worker.stop()
     slow.come_back.set()
-    with pytest.raises(asyncio.CancelledError):
-        await running
+    await running
     assert await _states(store, "a") == {"a": State.DELIVERED}
 
 
+class HangingWire:
+    """Never answers."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def send(self, _: OutgoingRequest) -> WireResponse:
+        """Waits for ever."""
+        self.asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_a_request_that_hangs_is_given_back_at_the_stop(store: SqliteStore) -> None:
+    clock, wire, log = VirtualTime(), HangingWire(), Lines()
+    worker = _worker(store, clock, cast("ScriptedWire", wire), log)
+    worker.finish_seconds = 0
+    await _keep(store, "a")
+    clock.turn(seconds=1)
+    running = asyncio.create_task(worker.run())
+    await wire.asked.wait()
+    worker.stop()
+    await running
+    assert "delivery.left_unfinished" in log.events
+    assert await _states(store, "a") == {"a": State.PENDING}
+    (claim,) = await store.claim("toy", 1, timedelta(seconds=90), clock.now + timedelta(minutes=1))
+    assert claim.first_unknown_at == clock.now, "it may have arrived"
+
+
 async def test_no_fault_ends_the_loop(store: SqliteStore) -> None:
-    pauses: list[float] = []
-
-    async def sleep(seconds: float) -> None:
-        pauses.append(seconds)
-        if len(pauses) == 3:
-            raise asyncio.CancelledError
-
-    log = Lines()
-    worker = _worker(store, Clock(), ScriptedWire(_broken), log)
-    worker.sleep = sleep
-    worker.store = cast("Store", BrokenStore())
-    with pytest.raises(asyncio.CancelledError):
-        await worker.run()
+    clock, log, work = VirtualTime(), Lines(), Work()
+    worker = _worker(store, clock, ScriptedWire(_broken), log)
+    await worker.step()
+    broken = BrokenStore()
+    worker.store = cast("Store", broken)
+    running = asyncio.create_task(worker.run())
+    await drive(clock, work, lambda: not broken.errors)
+    worker.stop()
+    await drive(clock, work, running.done)
     assert log.events == ["delivery.broken", "delivery.store_failed", "delivery.broken"]
 
 

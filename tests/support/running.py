@@ -15,8 +15,9 @@ import orjson
 from conversion_relay.core.values import Json
 from conversion_relay.sandbox import Conversion, Sandbox, create_sandbox
 from conversion_relay.sandbox import running as running_sandbox
-from conversion_relay.service.app import Relay, open_relay
+from conversion_relay.service.app import open_relay
 from conversion_relay.service.configuration import load
+from conversion_relay.service.relay import Relay
 from support.events import signature
 from support.lines import Lines
 
@@ -77,12 +78,21 @@ class World:
                 await asyncio.sleep(0.01)
         return self.sandbox.ledger.conversions()
 
+    async def settled_by_an_operator(self) -> Sequence[Conversion]:
+        """The same, with somebody who has every lane tried again as soon as it stops."""
+        async with asyncio.timeout(_SETTLED_WITHIN_SECONDS):
+            while await self._waiting():
+                for worker in self.relay.workers.values():
+                    worker.resume()
+                await asyncio.sleep(0.02)
+        return self.sandbox.ledger.conversions()
+
     async def _waiting(self) -> bool:
         totals = await self.relay.store.totals()
         return any(
             count
             for (_, state), count in totals.deliveries.items()
-            if state.value in {"pending", "claimed"}
+            if state.value in {"pending", "claimed", "held"}
         )
 
 

@@ -82,6 +82,7 @@ class Sandbox:
         ledger: what TikTok would count.
         journal: the latest requests.
         faults: what goes wrong at present.
+        access_tokens: the right ones; None takes any.
     """
 
     def __init__(
@@ -95,7 +96,7 @@ class Sandbox:
         self.journal = Journal()
         self.faults = faults
         self._clock = clock
-        self._access_tokens = access_tokens
+        self.access_tokens = access_tokens
         self._sleep = sleep
         self._numbers = count(1)
         track = Route(TRACK_PATH, self._track, methods=["POST"])
@@ -141,7 +142,7 @@ class Sandbox:
     def _token_verdict(self, token: str) -> TokenVerdict:
         if not token:
             return "missing"
-        return "right" if self._access_tokens is None or token in self._access_tokens else "wrong"
+        return "right" if self.access_tokens is None or token in self.access_tokens else "wrong"
 
     def _judge(self, arrival: Arrival) -> Answer:
         """TikTok's true answer; counts the events if there is nothing wrong with them."""

@@ -7,38 +7,43 @@ first the door, then the workers, then the store.
 from __future__ import annotations
 
 import asyncio
-import os
 import random
-import signal
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeAlias
 
-import uvicorn
 from fastapi import FastAPI
 from pydantic import SecretStr
 from starlette.routing import Route as HttpRoute
-from typing_extensions import override
 
 from conversion_relay import __version__
 from conversion_relay.core.delivery import RetryPolicy
+from conversion_relay.core.lane import LanePolicy
 from conversion_relay.core.plan import Target
 from conversion_relay.core.preset import PresetDefinition, compile_presets
 from conversion_relay.destinations.tiktok.protocol import TikTokDestination
 from conversion_relay.destinations.tiktok.web_event import TikTokSettings
-from conversion_relay.errors import StoreError
+from conversion_relay.service.dispatch import Dispatch, Wire
+from conversion_relay.service.housekeeping import Housekeeping
+from conversion_relay.service.http.admin import admin_router
+from conversion_relay.service.http.backfill import Backfill, backfill_router
 from conversion_relay.service.http.body import BodyLimits
 from conversion_relay.service.http.ingest import IngestLimits, Webhook
+from conversion_relay.service.http.lanes import lanes_router
 from conversion_relay.service.http.operations import AdminGuard, operations_router
+from conversion_relay.service.http.planning import Planner
 from conversion_relay.service.http.problems import answer_with_problems
 from conversion_relay.service.http.signature import Credentials
-from conversion_relay.service.listening import listen
+from conversion_relay.service.lane_keeper import LaneKeeper
 from conversion_relay.service.logs import Log
 from conversion_relay.service.metrics import Metrics
 from conversion_relay.service.preset_files import presets_folder, read_mappings, read_preset_set
-from conversion_relay.service.sealing import Sealer, load_or_create_key
+from conversion_relay.service.relay import Relay
+from conversion_relay.service.replay import Replay
+from conversion_relay.service.sealing import Sealer, load_or_create_keys
 from conversion_relay.service.sender import Sender, SenderLimits
 from conversion_relay.service.settings import (
     Configuration,
@@ -48,10 +53,12 @@ from conversion_relay.service.settings import (
 )
 from conversion_relay.service.store.port import Store
 from conversion_relay.service.store.sqlite import open_store
-from conversion_relay.service.worker import Route, Worker
+from conversion_relay.service.surroundings import Surroundings
+from conversion_relay.service.worker import PROBES_IN_FLIGHT, Worker
 
-_GRACEFUL_STOP_SECONDS = 10
-_KEEP_ALIVE_SECONDS = 30
+Connect: TypeAlias = Callable[
+    [DestinationSettings, Callable[[], datetime]], AbstractAsyncContextManager[Wire]
+]
 
 
 def now() -> datetime:
@@ -106,86 +113,85 @@ def _definitions(
     return read_preset_set(settings.presets, found), f"{settings.presets}.json"
 
 
-@dataclass(slots=True)
-class Relay:
-    """The running service: its store, its workers and its HTTP application."""
+def connect(
+    settings: DestinationSettings, clock: Callable[[], datetime]
+) -> AbstractAsyncContextManager[Wire]:
+    """The connections to a destination's API."""
+    limits = SenderLimits(max_connections=settings.max_requests_in_flight + PROBES_IN_FLIGHT)
+    return Sender(settings.api_url, limits, clock, _plain(settings.proxy_url))
 
-    store: Store
-    workers: tuple[Worker, ...]
-    http: FastAPI
-    _running: list[asyncio.Task[None]] = field(default_factory=list)
 
-    def wake(self) -> None:
-        """Tells every worker that something arrived."""
-        for worker in self.workers:
-            worker.wake()
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What the service takes from the world around it; tests give it another one.
 
-    async def unready(self) -> str | None:
-        """Why the service cannot do its work, or None when it can."""
-        if not self._running or any(task.done() for task in self._running):
-            return "A delivery worker is not running."
-        try:
-            for worker in self.workers:
-                await self.store.next_due(worker.route.name)
-        except StoreError as error:
-            return f"The store does not answer: {error}."
-        trouble = self.store.trouble()
-        return f"Nothing could be written last time: {trouble}." if trouble else None
+    Attributes:
+        clock: gives the present, aware.
+        jitter: gives a number in [0, 1).
+        sleep: waits so many seconds.
+        connect: opens the connections to a destination.
+    """
 
-    @asynccontextmanager
-    async def delivering(self) -> AsyncIterator[None]:
-        """Runs the workers; on leaving, waits for what is on its way."""
-        self._running = [asyncio.create_task(worker.run()) for worker in self.workers]
-        try:
-            yield
-        finally:
-            for task in self._running:
-                task.cancel()
-            await asyncio.wait(self._running)
+    clock: Callable[[], datetime] = now
+    jitter: Callable[[], float] = random.random
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    connect: Connect = connect
 
 
 @asynccontextmanager
 async def open_relay(
-    configuration: Configuration, log: Log, clock: Callable[[], datetime] = now
+    configuration: Configuration, log: Log, outside: Outside | None = None
 ) -> AsyncIterator[Relay]:
     """The service with its store open; its workers run inside `Relay.delivering()`.
 
     Raises:
         RelayError: the configuration or the database cannot be used.
     """
+    world = outside or Outside()
     targets = build_targets(configuration)
-    metrics = Metrics()
+    around = Surroundings(world.clock, world.jitter, Metrics(), log, world.sleep)
     async with AsyncExitStack() as stack:
-        store = await _open_store(configuration.service, clock())
+        store = await _open_store(configuration.service, world.clock())
         stack.push_async_callback(store.close)
-        workers = []
+        workers = {}
         for target in targets:
             settings = configuration.destinations[target.name]
-            limits = SenderLimits(max_connections=settings.max_requests_in_flight)
-            wire = await stack.enter_async_context(Sender(settings.api_url, limits))
-            token = settings.access_token.get_secret_value()
-            in_flight = settings.max_requests_in_flight
-            route = Route(target.name, target.destination, token, wire, in_flight)
-            workers.append(Worker(route, store, RetryPolicy(), clock, random.random, metrics, log))
-        relay = Relay(store, tuple(workers), _bare_application())
+            wire = await stack.enter_async_context(world.connect(settings, world.clock))
+            workers[target.name] = _worker(target, settings, wire, store, around)
+        relay = Relay(store, workers, _bare_application())
+        house = Housekeeping(store.sweep, configuration.service.retentions, around)
+        relay.background.append(house.run)
         webhook = Webhook(
             sources={name: _credentials(one) for name, one in configuration.sources.items()},
             targets=targets,
             store=store,
             limits=_ingest_limits(configuration.service),
-            clock=clock,
+            clock=world.clock,
             arrived=relay.wake,
-            metrics=metrics,
+            metrics=around.metrics,
             log=log,
         )
         _add_paths(relay, webhook, configuration.service)
         yield relay
 
 
+def _worker(
+    target: Target,
+    settings: DestinationSettings,
+    wire: Wire,
+    store: Store,
+    around: Surroundings,
+) -> Worker:
+    token = settings.access_token.get_secret_value()
+    lane = LaneKeeper(target.name, token, store, LanePolicy(), around)
+    dispatch = Dispatch(target.name, target.destination, wire, lane, store, RetryPolicy(), around)
+    return Worker(dispatch, store, settings.max_requests_in_flight, around)
+
+
 async def _open_store(settings: ServiceSettings, present: datetime) -> Store:
     path = settings.database_path
-    key = load_or_create_key(_plain(settings.encryption_key), path)
-    return await open_store(path, Sealer((key,)), now=present)
+    keys = load_or_create_keys(_plain(settings.encryption_key), path)
+    return await open_store(path, Sealer(keys), now=present)
 
 
 def _plain(secret: SecretStr | None) -> str | None:
@@ -221,72 +227,20 @@ def _bare_application() -> FastAPI:
     return application
 
 
+def _replay(webhook: Webhook) -> Replay:
+    """Plans with the targets and limits of the door."""
+    planner = Planner(webhook.targets, webhook.limits.max_event_bytes, webhook.clock, webhook.log)
+    replan, arrived = planner.plan_received, webhook.arrived
+    return Replay(webhook.store, replan, webhook.clock, arrived, webhook.log)
+
+
 def _add_paths(relay: Relay, webhook: Webhook, settings: ServiceSettings) -> None:
     """The webhook stands in front of FastAPI's own routing, which would cost it half its speed."""
     methods = ["POST", "PUT", "PATCH"]
     for path in ("/webhook/{source}/", "/webhook/{source}"):  # a redirect would cost the event
         relay.http.router.routes.insert(0, HttpRoute(path, webhook, methods=methods))
-    relay.http.include_router(operations_router(relay.store, webhook.metrics, relay.unready))
+    relay.http.include_router(operations_router(webhook.metrics, relay.unready))
+    relay.http.include_router(admin_router(relay.store, _replay(webhook), webhook.log))
+    relay.http.include_router(lanes_router(relay.workers))
+    relay.http.include_router(backfill_router(Backfill(webhook)))
     relay.http.add_middleware(AdminGuard, token=_plain(settings.admin_token))
-
-
-def run(configuration: Configuration, log: Log) -> None:
-    """Runs the service until SIGTERM or SIGINT; a second one ends it at once.
-
-    Raises:
-        RelayError: it cannot start.
-    """
-    loop_factory = uvicorn.Config("", log_config=None).get_loop_factory()
-    with asyncio.Runner(loop_factory=loop_factory) as runner:
-        runner.run(_serve(configuration, log))
-
-
-async def _serve(configuration: Configuration, log: Log) -> None:
-    settings = configuration.service
-    with listen(settings.host, settings.port) as listener:
-        async with open_relay(configuration, log) as relay, relay.delivering():
-            log.info(
-                "service.starting",
-                version=__version__,
-                host=settings.host,
-                port=settings.port,
-                sources=sorted(configuration.sources),
-                destinations=sorted(configuration.destinations),
-                database=settings.database_url,
-            )
-            await _Server(_server_settings(relay.http)).serve(sockets=[listener])
-            log.info("service.stopping")
-        log.info("service.stopped")
-
-
-class _Server(uvicorn.Server):
-    """Stops on the first signal and comes back, so that workers and store are closed after it.
-
-    uvicorn's own handling raises the signal again once it has stopped, which ends the process
-    before them.
-    """
-
-    @override
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._stop, number)
-        yield
-
-    def _stop(self, number: int) -> None:
-        if self.should_exit:
-            os._exit(128 + number)  # what was acknowledged is on the disk
-        self.should_exit = True
-
-
-def _server_settings(application: FastAPI) -> uvicorn.Config:
-    return uvicorn.Config(
-        application,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        lifespan="off",
-        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=_GRACEFUL_STOP_SECONDS,
-    )

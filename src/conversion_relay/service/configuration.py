@@ -30,9 +30,16 @@ from conversion_relay.service.environment import (
 from conversion_relay.service.settings import Configuration
 
 _SECRETS: Final = frozenset(
-    {"access_token", "signing_secrets", "bearer_tokens", "admin_token", "encryption_key"}
+    {
+        "access_token",
+        "signing_secrets",
+        "bearer_tokens",
+        "admin_token",
+        "encryption_key",
+        "proxy_url",
+    }
 )
-_UNUSED_VALUE: Final = "placeholder"
+_UNUSED_VALUE: Final = "http://placeholder"  # good as a token and as an address
 _ENVIRONMENT: Final = Origin("the environment", variables=True)
 _DEEPEST_SETTING: Final = 3
 """As in sources.web.signing_secrets."""

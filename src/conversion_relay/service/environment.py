@@ -50,6 +50,9 @@ VARIABLES: Final = (
         (*DESTINATION, "allow_any_api_host"),
         "allow an API host that is neither TikTok's nor this machine",
     ),
+    Variable(
+        "TIKTOK_PROXY_URL", (*DESTINATION, "proxy_url"), "an HTTP proxy on the way to TikTok"
+    ),
     Variable("RELAY_PRESETS", (*DESTINATION, "presets"), "the preset file, by name"),
     Variable(
         "RELAY_MAPPINGS", (*DESTINATION, "mappings"), "a file of mappings instead of presets"
@@ -100,6 +103,22 @@ VARIABLES: Final = (
         "RELAY_ENCRYPTION_KEY",
         ("service", "encryption_key"),
         "base64 of 32 bytes; without it a key file is made beside the database",
+    ),
+    Variable("RELAY_RETENTION", ("service", "retention"), "how long a finished event is kept"),
+    Variable(
+        "RELAY_UNMATCHED_RETENTION",
+        ("service", "unmatched_retention"),
+        "how long an event that no trigger matched is kept",
+    ),
+    Variable(
+        "RELAY_DEAD_LETTER_RETENTION",
+        ("service", "dead_letter_retention"),
+        "how long an event that could not be delivered is kept",
+    ),
+    Variable(
+        "RELAY_LEDGER_RETENTION",
+        ("service", "ledger_retention"),
+        "how long a messageId is recognised, at least",
     ),
     Variable(
         "RELAY_PRESETS_FOLDER", ("service", "presets_folder"), "a folder of own preset files"

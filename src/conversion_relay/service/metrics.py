@@ -1,4 +1,4 @@
-"""Counters for Prometheus, in a registry of their own.
+"""Counters and gauges for Prometheus, in a registry of their own.
 
 Labels hold configured names and TikTok's event names, never a value from an event's properties.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from conversion_relay.core.plan import Note
 
@@ -16,7 +16,7 @@ _POSITION = re.compile(r"\.\d+(?=\.|$)")
 
 
 class Metrics:
-    """Every counter of the service."""
+    """Every counter and gauge of the service."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
@@ -54,6 +54,13 @@ class Metrics:
             "Requests to the destination, by what came back",
             "destination",
             "result",
+        )
+
+        self.lanes = Gauge(
+            "relay_lane_condition",
+            "1 for the condition a destination's lane is in, 0 for the others",
+            ("destination", "condition"),
+            registry=self._registry,
         )
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:

@@ -108,17 +108,18 @@ def binding(*parts: str | int | None) -> bytes:
     return orjson.dumps(parts)
 
 
-def load_or_create_key(setting: str | None, database: Path) -> bytes:
-    """The 32 bytes of the setting (base64); without one, of the key file beside the database.
+def load_or_create_keys(setting: str | None, database: Path) -> tuple[bytes, ...]:
+    """The keys of the setting; without one, of the key file beside the database.
 
-    A new key is made for a new database only.
+    Each is base64 of 32 bytes; white space or commas stand between several. The first seals, all
+    open. A new key is made for a new database only.
 
     Raises:
-        ConfigurationError: the setting or the file is no such key, others can read the file, it is
-            missing while the database holds data, or no database can be at this path.
+        ConfigurationError: the setting or the file holds something else, others can read the file,
+            it is missing while the database holds data, or no database can be at this path.
     """
     if setting is not None:
-        return _decoded(setting, "the encryption key (RELAY_ENCRYPTION_KEY)")
+        return _decoded(setting.encode(), "the encryption key (RELAY_ENCRYPTION_KEY)")
     require_place(database)
     path = beside(database, ".key")
     try:
@@ -145,16 +146,21 @@ def _key_id(key: bytes) -> bytes:
     return hashlib.sha256(key).digest()[:_KEY_ID_BYTES]
 
 
-def _decoded(text: str | bytes, origin: str) -> bytes:
-    try:
-        key = base64.b64decode(text.strip(), validate=True)
-    except (binascii.Error, ValueError):
-        key = b""
-    if len(key) != KEY_BYTES:
+def _decoded(text: bytes, origin: str) -> tuple[bytes, ...]:
+    keys = tuple(_decoded_key(part) for part in text.replace(b",", b" ").split())
+    if not keys or any(len(key) != KEY_BYTES for key in keys):
         raise ConfigurationError(
-            f"{origin} is not base64 of {KEY_BYTES} bytes: make one with `openssl rand -base64 32`"
+            f"{origin} is not base64 of {KEY_BYTES} bytes, or several of these with white space "
+            "or commas between them: make one with `openssl rand -base64 32`"
         )
-    return key
+    return keys
+
+
+def _decoded_key(text: bytes) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return b""
 
 
 def _create_key_file(path: Path) -> None:
@@ -180,7 +186,7 @@ def _link(draft: Path, path: Path) -> None:
         return  # another process was first: its key counts
 
 
-def _read_key_file(path: Path) -> bytes:
+def _read_key_file(path: Path) -> tuple[bytes, ...]:
     if path.stat().st_mode & _READABLE_BY_OTHERS:
         raise ConfigurationError(
             f"the key file {path} can be read by others: run `chmod 600 {path}`, "

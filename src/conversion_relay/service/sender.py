@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Final, Self
 
@@ -20,7 +22,13 @@ from tenacity.wait import wait_random_exponential
 from conversion_relay.core.delivery import TransportFailure, WireResponse
 from conversion_relay.core.destination import OutgoingRequest
 
-_NEVER_CONNECTED: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
+_NEVER_CONNECTED: Final = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+)
+_MOST_DIGITS: Final = 9
 _REFUSED_BEFORE_SENDING: Final = (httpx.UnsupportedProtocol, httpx.LocalProtocolError)
 
 
@@ -47,15 +55,26 @@ class SenderLimits:
 
 
 class Sender:
-    """An HTTP client for one base URL. Use as an async context manager."""
+    """An HTTP client for one base URL. Use as an async context manager.
+
+    Args:
+        base_url: of the partner's API.
+        limits: of every request.
+        clock: gives the present, aware; Retry-After may hold a date.
+        proxy_url: where requests go instead; the environment's proxies are never used.
+        sleep: waits so many seconds between two attempts to connect.
+    """
 
     def __init__(
         self,
         base_url: str,
         limits: SenderLimits,
+        clock: Callable[[], datetime],
+        proxy_url: str | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._limits = limits
+        self._clock = clock
         self._slots = asyncio.Semaphore(limits.max_connections)
         self._client = httpx.AsyncClient(
             base_url=base_url,
@@ -66,6 +85,7 @@ class Sender:
             ),
             follow_redirects=False,
             trust_env=False,
+            proxy=proxy_url,
             headers={"Accept-Encoding": "identity", "User-Agent": "conversion-relay"},
         )
         self._retrying = AsyncRetrying(
@@ -108,7 +128,8 @@ class Sender:
             request.method, request.path, headers=request.headers, content=request.content
         ) as response:
             body = await self._capped_body(response)
-            return WireResponse(response.status_code, body, _retry_after(response))
+            asked = response.headers.get("retry-after", "")
+            return WireResponse(response.status_code, body, _seconds(asked, self._clock()))
 
     async def _capped_body(self, response: httpx.Response) -> bytes:
         """The first bytes of the answer, not decompressed: a small bomb stays small."""
@@ -120,9 +141,16 @@ class Sender:
         return bytes(body[: self._limits.max_response_bytes])
 
 
-def _retry_after(response: httpx.Response) -> float | None:
-    value = response.headers.get("retry-after", "")
-    return float(value) if value.isascii() and value.isdigit() and len(value) < 7 else None  # noqa: PLR2004 - under 12 days
+def _seconds(retry_after: str, now: datetime) -> float | None:
+    """Retry-After in seconds: it holds those, or a date (RFC 9110, section 10.2.3)."""
+    if retry_after.isascii() and retry_after.isdigit():
+        return float(retry_after[:_MOST_DIGITS])
+    try:
+        moment = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return None
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return max(0.0, (aware - now).total_seconds())
 
 
 def _reason(error: httpx.HTTPError) -> str:

@@ -7,6 +7,7 @@ These models are the border: they are filled from the environment or a TOML file
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 from urllib.parse import urlsplit
@@ -24,16 +25,23 @@ from pydantic import (
 )
 
 from conversion_relay.core.plan import OnInvalidField
+from conversion_relay.service.store.port import Retention
 
 TIKTOK_API_URL: Final = "https://business-api.tiktok.com"
 LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _BESIDE_AN_ADDRESS = re.compile(r"[@?#\\]")
 _SQLITE_URL = "sqlite:///"
+_DURATION = re.compile(r"([0-9]{1,8})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_SHORTEST_RETENTION = timedelta(minutes=1)
+_LONGEST_RETENTION = timedelta(days=3650)
 
 
 class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
+    )
 
 
 def _checked_region(region: str) -> str:
@@ -70,6 +78,32 @@ def _secret_text(secret: SecretStr) -> SecretStr:
     return secret
 
 
+def _secret_list(secret: SecretStr) -> SecretStr:
+    """Several secrets, with white space or commas between them."""
+    for part in secret.get_secret_value().split() or [""]:
+        _secret_text(SecretStr(part))
+    return secret
+
+
+def _duration(text: str) -> timedelta:
+    """The time a text such as "90s", "30m", "24h" or "7d" stands for."""
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        message = 'must be a time such as "90s", "30m", "24h" or "7d"'
+        raise ValueError(message)
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+def _checked_retention(text: str) -> str:
+    if not _SHORTEST_RETENTION <= _duration(text) <= _LONGEST_RETENTION:
+        message = (
+            f"must be {_SHORTEST_RETENTION // timedelta(minutes=1)}m at least and "
+            f"{_LONGEST_RETENTION.days}d at most"
+        )
+        raise ValueError(message)
+    return text
+
+
 def _checked_api_url(url: str) -> str:
     """A base address: where credentials, a query or a fragment would stand, a mistake stands."""
     _plain_text(url)
@@ -92,6 +126,8 @@ def _is_address(url: str) -> bool:
 
 PlainText = Annotated[str, AfterValidator(_plain_text)]
 Secret = Annotated[SecretStr, AfterValidator(_secret_text)]
+SecretList = Annotated[SecretStr, AfterValidator(_secret_list)]
+RetentionText = Annotated[str, AfterValidator(_checked_retention)]
 FilePath = Annotated[Path, AfterValidator(_checked_path)]
 ApiUrl = Annotated[str, AfterValidator(_checked_api_url)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -106,13 +142,36 @@ class ServiceSettings(_Settings):
         "sqlite:///relay-data/relay.db"
     )
     admin_token: Secret | None = None
-    encryption_key: Secret | None = None
+    encryption_key: SecretList | None = None
+    retention: RetentionText = "7d"
+    unmatched_retention: RetentionText = "24h"
+    dead_letter_retention: RetentionText = "30d"
+    ledger_retention: RetentionText = "14d"
     presets_folder: FilePath | None = None
     max_body_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
     max_event_bytes: Annotated[int, Field(ge=256)] = 64 * 1024
     max_batch_events: Annotated[int, Field(ge=1)] = 4000
     receive_seconds: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)] = 30.0
     log_format: Literal["auto", "json", "console"] = "auto"
+
+    @field_validator("dead_letter_retention", "ledger_retention")
+    @classmethod
+    def _outlasts_the_events(cls, text: str, others: ValidationInfo) -> str:
+        """Otherwise a copy of a kept event would be a new one, and a dead letter go first."""
+        if _duration(text) < _duration(others.data.get("retention", "0s")):
+            message = "must not be less than retention (RELAY_RETENTION)"
+            raise ValueError(message)
+        return text
+
+    @property
+    def retentions(self) -> Retention:
+        """How long what is kept."""
+        return Retention(
+            events=_duration(self.retention),
+            unmatched=_duration(self.unmatched_retention),
+            dead_letters=_duration(self.dead_letter_retention),
+            ledger=_duration(self.ledger_retention),
+        )
 
     @property
     def database_path(self) -> Path:
@@ -157,6 +216,7 @@ class DestinationSettings(_Settings):
     test_event_code: PlainText | None = None
     allow_any_api_host: bool = False
     api_url: ApiUrl = TIKTOK_API_URL
+    proxy_url: Secret | None = None
     presets: PlainText = "tiktok-conversions"
     mappings: FilePath | None = None
     on_invalid_field: OnInvalidField = OnInvalidField.OMIT
@@ -164,6 +224,14 @@ class DestinationSettings(_Settings):
     lower_case_external_id: bool = True
     partner_name: PlainText | None = None
     max_requests_in_flight: Annotated[int, Field(ge=1, le=64)] = 4
+
+    @field_validator("proxy_url")
+    @classmethod
+    def _is_proxy(cls, proxy: SecretStr | None) -> SecretStr | None:
+        if proxy is not None and not _is_address(proxy.get_secret_value()):
+            message = "must be an address like http://proxy.example:3128"
+            raise ValueError(message)
+        return proxy
 
     @field_validator("api_url")
     @classmethod

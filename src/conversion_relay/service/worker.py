@@ -1,289 +1,202 @@
-"""Delivers what is kept for one target: claim → send → read the answer → settle.
+"""The delivery loop of one target: what its lane permits is claimed and sent.
 
-Knows the store and the wire by their ports; what an answer means is the destination's to say, and
-what follows from it the retry policy's.
+Knows when; how a batch is sent and recorded is `dispatch`, whether it may be sent the lane's.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final, Literal, TypeAlias
 
-from conversion_relay.core.delivery import (
-    Accepted,
-    Deferred,
-    History,
-    Outcome,
-    RetryPolicy,
-    State,
-    Suspect,
-    Transition,
-    TransportFailure,
-    Unknown,
-    WireResponse,
-)
-from conversion_relay.core.destination import Destination, OutgoingRequest
+from conversion_relay.core.lane import Go, Lane, Probe, Wait
 from conversion_relay.errors import StoreError
-from conversion_relay.service.logs import Log, fault
-from conversion_relay.service.metrics import Metrics
-from conversion_relay.service.store.port import ClaimedDelivery, Settlement, Store
+from conversion_relay.service.dispatch import LEASE, Dispatch
+from conversion_relay.service.logs import fault
+from conversion_relay.service.store.port import ClaimedDelivery, Store
+from conversion_relay.service.surroundings import Surroundings
 
-LEASE: Final = timedelta(seconds=90)
-"""Longer than one send may take, so that no other worker takes over what is on its way."""
 LINGER: Final = timedelta(milliseconds=100)
 """How long a delivery waits for others to travel with."""
-_SEND_ROOM: Final = timedelta(seconds=30)
+PROBES_IN_FLIGHT: Final = 2
+"""Beyond the ordinary requests: those of a partner that hangs must not keep a probe waiting."""
 _LONGEST_WAIT: Final = timedelta(seconds=5)
 _PAUSE_SECONDS: Final = 1.0
-_FINISH_SECONDS: Final = 8.0
-_TOO_LATE: Final = Deferred("refused together with others; the lease is nearly over")
-_SAD_ENDS: Final = {State.DEAD: "delivery.dead", State.UNCERTAIN: "delivery.uncertain"}
-
-
-class Wire(Protocol):
-    """What a worker asks of a sender."""
-
-    async def send(self, request: OutgoingRequest) -> WireResponse | TransportFailure:
-        """What came back."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """Where a target's deliveries go.
-
-    Attributes:
-        name: of the target.
-        destination: builds requests and reads answers.
-        credential: sent with each request; never logged.
-        wire: to the destination's API.
-        max_in_flight: requests at the same time.
-    """
-
-    name: str
-    destination: Destination
-    credential: str = field(repr=False)
-    wire: Wire
-    max_in_flight: int = 4
+_Awaited: TypeAlias = asyncio.Future[None] | asyncio.Future[Literal[True]]
 
 
 @dataclass(slots=True)
 class Worker:
-    """The delivery loop of one target.
+    """Delivers what is kept for one target.
 
     Attributes:
-        route: where deliveries go.
-        store: where they come from.
-        policy: when to try again.
-        clock: gives the present, aware.
-        jitter: gives a number in [0, 1).
-        metrics: counters.
-        log: one line for each decision.
-        sleep: waits so many seconds after a fault.
+        dispatch: sends a batch.
+        store: where deliveries come from.
+        max_in_flight: requests at the same time.
+        around: time and log.
+        finish_seconds: how long what is on its way may take at the stop.
+        sending: what is on its way.
     """
 
-    route: Route
+    dispatch: Dispatch
     store: Store
-    policy: RetryPolicy
-    clock: Callable[[], datetime]
-    jitter: Callable[[], float]
-    metrics: Metrics
-    log: Log
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    max_in_flight: int
+    around: Surroundings
+    finish_seconds: float = 8.0
+    sending: set[asyncio.Task[None]] = field(default_factory=set)
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
-    _sending: set[asyncio.Task[None]] = field(default_factory=set)
+    _begun: bool = False
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def name(self) -> str:
+        """Of the target."""
+        return self.dispatch.name
+
+    @property
+    def lane(self) -> Lane:
+        """How its lane is now."""
+        return self.dispatch.lane.lane
 
     def wake(self) -> None:
-        """There is something to deliver."""
+        """There is something to deliver, or to look at."""
         self._arrived.set()
 
+    def resume(self) -> None:
+        """An operator says that what held the lane is mended."""
+        self.dispatch.lane.resume()
+        self.wake()
+
+    async def renew(self, credential: str) -> None:
+        """Another credential from now on."""
+        await self.dispatch.lane.renew(credential)
+        self.wake()
+
+    def stop(self) -> None:
+        """Claim nothing more; `run` comes back once what is on its way has ended."""
+        self._stopping.set()
+        self.wake()
+
     async def run(self) -> None:
-        """Delivers until cancelled, then waits a while for what is on its way."""
-        try:
-            while True:
-                await self._turn_or_pause()
-        finally:
-            await self._finish()
+        """Delivers until `stop`, then waits a while for what is on its way."""
+        while not self._stopping.is_set():
+            await self._turn_or_pause()
+        await self._finish()
+
+    async def step(self) -> int:
+        """Delivers what the lane permits now, if anything is due; gives how many those were."""
+        await self._begin()
+        batch = await self._claim()
+        if batch:
+            await self.dispatch.deliver(batch)
+        return len(batch)
 
     async def _finish(self) -> None:
-        """What is not answered in time stays claimed: its outcome is unknown."""
-        if not self._sending:
+        """What is not answered in time is given back: its outcome is unknown."""
+        if not self.sending:
             return
-        _, hanging = await asyncio.wait(self._sending, timeout=_FINISH_SECONDS)
+        _, hanging = await asyncio.wait(self.sending, timeout=self.finish_seconds)
         for task in hanging:
             task.cancel()
         if hanging:
-            self.log.warning("delivery.left_unfinished", requests=len(hanging))
+            self.around.log.warning("delivery.left_unfinished", requests=len(hanging))
             await asyncio.wait(hanging)
 
     async def _turn_or_pause(self) -> None:
         """One turn; whatever goes wrong in it, the next one comes."""
         try:
+            await self._begin()
             await self._turn()
         except StoreError as error:
-            self.log.error("delivery.store_failed", destination=self.route.name, reason=str(error))
+            self.around.log.error(
+                "delivery.store_failed", destination=self.name, reason=str(error)
+            )
         except Exception as error:  # noqa: BLE001 - a fault of ours must not end delivery
-            self.log.error("delivery.broken", destination=self.route.name, **fault(error))
+            self.around.log.error("delivery.broken", destination=self.name, **fault(error))
         else:
             return
-        await self.sleep(_PAUSE_SECONDS)
+        await self.around.sleep(_PAUSE_SECONDS)
+
+    async def _begin(self) -> None:
+        if not self._begun:
+            await self.dispatch.lane.begin()
+            self._begun = True
 
     async def _turn(self) -> None:
-        """Claims one batch and sends it beside the others, or waits for something to do."""
+        """Sends one batch beside the others, or waits for something to do."""
         self._arrived.clear()
-        if len(self._sending) >= self.route.max_in_flight:
-            await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
+        if self._stopping.is_set():
             return
-        due = await self.store.next_due(self.route.name)
-        now = self.clock()
-        if due is None or due > now:
-            await self._wait(_LONGEST_WAIT if due is None else min(due - now, _LONGEST_WAIT))
+        permit = self.dispatch.lane.permit()
+        if isinstance(permit, Wait):
+            await self._wait(permit.until)
             return
-        if now - due < LINGER:
-            await self.sleep((LINGER - (now - due)).total_seconds())
-        claim = asyncio.create_task(self._claim())
-        try:
-            self._send_beside(await asyncio.shield(claim))
-        except asyncio.CancelledError:
-            # The claim may be on the disk already: dropped, it would count as sent.
-            with contextlib.suppress(Exception):
-                self._send_beside(await claim)
-            raise
-
-    def _send_beside(self, batch: Sequence[ClaimedDelivery]) -> None:
-        task = asyncio.create_task(self._deliver_and_record(batch))
-        self._sending.add(task)
-        task.add_done_callback(self._sending.discard)
-
-    async def step(self) -> int:
-        """Delivers one batch, if one is due; gives how many deliveries it held."""
+        if len(self.sending) >= self._slots(permit):
+            await self._first_of(*self.sending, asyncio.ensure_future(self._stopping.wait()))
+            return
+        if isinstance(permit, Go) and not await self._is_due():
+            return
         batch = await self._claim()
         if batch:
-            await self._deliver_and_record(batch)
-        return len(batch)
+            self._send_beside(batch)
+        elif isinstance(permit, Probe):
+            await self._wait(self.around.clock() + _LONGEST_WAIT)
+
+    def _slots(self, permit: Go | Probe) -> int:
+        return self.max_in_flight + (PROBES_IN_FLIGHT if isinstance(permit, Probe) else 0)
+
+    async def _is_due(self) -> bool:
+        """Whether something is, and has waited for others; else waits until that may be."""
+        due = await self.store.next_due(self.name)
+        now = self.around.clock()
+        if due is None or due > now:
+            await self._wait(min(due or now + _LONGEST_WAIT, now + _LONGEST_WAIT))
+            return False
+        if now - due < LINGER:
+            await self.around.sleep((LINGER - (now - due)).total_seconds())
+        return True
 
     async def _claim(self) -> tuple[ClaimedDelivery, ...]:
-        limit = self.route.destination.max_batch
-        return await self.store.claim(self.route.name, limit, LEASE, self.clock())
+        """What the lane permits now; it learns of it at once, before the next turn asks again."""
+        lane, now = self.dispatch.lane, self.around.clock()
+        permit = lane.permit()
+        if isinstance(permit, Wait):
+            return ()
+        if isinstance(permit, Go):
+            most = min(permit.most, self.dispatch.destination.max_batch)
+            batch = await self.store.claim(self.name, most, LEASE, now)
+        else:
+            batch = await self.store.claim_probe(self.name, LEASE, now)
+        if batch:
+            lane.sent()
+        return batch
 
-    async def _wait(self, longest: timedelta) -> None:
-        """Until something arrives, or so long."""
-        # Not wait_for: until Python 3.12 it swallows a cancellation that meets the event.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(longest.total_seconds()):
-                await self._arrived.wait()
+    def _send_beside(self, batch: Sequence[ClaimedDelivery]) -> None:
+        task = asyncio.create_task(self._deliver(batch))
+        self.sending.add(task)
+        task.add_done_callback(self.sending.discard)
 
-    async def _deliver_and_record(self, batch: Sequence[ClaimedDelivery]) -> None:
-        """Sends the batch and settles it; a fault of ours leaves it to the end of the lease."""
-        until = self.clock() + LEASE - _SEND_ROOM
+    async def _deliver(self, batch: Sequence[ClaimedDelivery]) -> None:
         try:
-            sendable = await self._set_aside(batch)
-            if sendable:
-                await self._deliver(sendable, until)
-        except StoreError as error:
-            self.log.error("delivery.not_settled", destination=self.route.name, reason=str(error))
-        except Exception as error:  # noqa: BLE001 - one broken batch must not end the loop
-            self.log.error("delivery.broken", destination=self.route.name, **fault(error))
+            await self.dispatch.deliver(batch)
         finally:
             self.wake()  # what has to go again may be due before what the loop waits for
 
-    async def _set_aside(self, batch: Sequence[ClaimedDelivery]) -> list[ClaimedDelivery]:
-        """Parks what may have arrived and must not go again; gives the others."""
-        now = self.clock()
-        parked: list[tuple[ClaimedDelivery, Transition]] = []
-        sendable: list[ClaimedDelivery] = []
-        for delivery in batch:
-            transition = self.policy.before_sending(_history(delivery), now)
-            if transition is None:
-                sendable.append(delivery)
-            else:
-                parked.append((delivery, transition))
-        await self._record(parked, now)
-        return sendable
-
-    async def _deliver(self, batch: Sequence[ClaimedDelivery], until: datetime) -> None:
-        """One request; a batch refused without a name is halved and sent again at once."""
-        reply = await self._send(batch)
-        outcomes = self._outcomes(len(batch), reply)
-        ends = list(zip(batch, outcomes, strict=True))
-        await self._settle([end for end in ends if not isinstance(end[1], Suspect)])
-        self._tell(outcomes, reply)
-        suspects = [delivery for delivery, outcome in ends if isinstance(outcome, Suspect)]
-        middle = (len(suspects) + 1) // 2
-        for half in filter(None, (suspects[:middle], suspects[middle:])):
-            if self.clock() < until:
-                await self._deliver(half, until)
-            else:
-                await self._settle([(delivery, _TOO_LATE) for delivery in half])
-
-    async def _send(self, batch: Sequence[ClaimedDelivery]) -> WireResponse | TransportFailure:
-        bodies = [delivery.body for delivery in batch]
-        credential = self.route.credential
-        request = self.route.destination.request(batch[0].envelope, bodies, credential)
-        return await self.route.wire.send(request)
-
-    def _outcomes(self, size: int, reply: WireResponse | TransportFailure) -> tuple[Outcome, ...]:
-        if isinstance(reply, WireResponse):
-            return self.route.destination.outcomes(size, reply)
-        return ((Deferred if reply.certain else Unknown)(reply.reason),) * size
-
-    async def _settle(self, ends: Sequence[tuple[ClaimedDelivery, Outcome]]) -> None:
-        now = self.clock()
-        settled = [
-            (delivery, self.policy.settle(outcome, _history(delivery), now, self.jitter()))
-            for delivery, outcome in ends
-        ]
-        await self._record(settled, now)
-
-    async def _record(
-        self, ends: Sequence[tuple[ClaimedDelivery, Transition]], now: datetime
-    ) -> None:
-        """Writes the ends down first; only what is written is counted and logged."""
-        if not ends:
-            return
-        await self.store.settle([Settlement(one.id, one.fence, end) for one, end in ends], now)
-        for state, count in Counter(end.state for _, end in ends).items():
-            self.metrics.settled.labels(self.route.name, state.value).inc(count)
-        for delivery, end in ends:
-            if end.state in _SAD_ENDS:
-                self._mourn(delivery, end)
-
-    def _tell(self, outcomes: Sequence[Outcome], reply: WireResponse | TransportFailure) -> None:
-        """One line for each request, and a count."""
-        failed = next((outcome for outcome in outcomes if not isinstance(outcome, Accepted)), None)
-        result = "accepted" if failed is None else type(failed).__name__.lower()
-        self.metrics.requests.labels(self.route.name, result).inc()
-        details: dict[str, object] = {
-            "destination": self.route.name,
-            "events": len(outcomes),
-            "status": reply.status if isinstance(reply, WireResponse) else None,
-        }
-        if failed is not None:
-            self.log.warning("delivery.failed", result=result, reason=failed.reason, **details)
-            return
-        notes = {outcome.note for outcome in outcomes if isinstance(outcome, Accepted)} - {None}
-        self.log.info("delivery.accepted", **details, notes=sorted(notes, key=str))
-
-    def _mourn(self, delivery: ClaimedDelivery, end: Transition) -> None:
-        self.log.error(
-            _SAD_ENDS[end.state],
-            destination=self.route.name,
-            mapping=delivery.mapping,
-            event_name=delivery.event_name,
-            message_id=delivery.message_id,
-            reason=end.reason,
+    async def _wait(self, until: datetime) -> None:
+        """Until something arrives, or then."""
+        seconds = max(0.0, (until - self.around.clock()).total_seconds())
+        await self._first_of(
+            asyncio.ensure_future(self._arrived.wait()),
+            asyncio.ensure_future(self.around.sleep(seconds)),
         )
 
-
-def _history(delivery: ClaimedDelivery) -> History:
-    return History(
-        delivery.attempts,
-        delivery.accepted_at,
-        delivery.first_unknown_at,
-        recognisable=delivery.event_id is not None,
-    )
+    async def _first_of(self, *awaited: _Awaited) -> None:
+        """Until one of these is done; the others go on only if they are requests."""
+        try:
+            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in awaited:
+                if one not in self.sending:
+                    one.cancel()

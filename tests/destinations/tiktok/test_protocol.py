@@ -9,11 +9,13 @@ import pytest
 
 from conversion_relay.core.delivery import (
     Accepted,
+    Companion,
     CredentialProblem,
     Deferred,
     Outcome,
     Refused,
     Suspect,
+    Throttled,
     Unknown,
     WireResponse,
 )
@@ -21,7 +23,6 @@ from conversion_relay.destinations.tiktok.protocol import TikTokDestination
 from conversion_relay.destinations.tiktok.web_event import TikTokSettings
 
 DESTINATION = TikTokDestination(TikTokSettings("PIXEL"))
-FIVE_MINUTES = timedelta(minutes=5)
 
 
 def outcomes(
@@ -74,7 +75,7 @@ REFUSALS = (
     ("codes", "together", "alone"),
     [
         (RETRY, Deferred, Deferred),
-        ((40100,), Deferred, Deferred),
+        ((40100,), Throttled, Throttled),
         (CREDENTIALS, CredentialProblem, CredentialProblem),
         ((40063,), CredentialProblem, CredentialProblem),  # partner_name: a setting, no event
         (REFUSALS, Suspect, Refused),
@@ -114,12 +115,11 @@ def test_partly_ok_is_accepted_with_the_whole_body() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 401, 429])
-def test_throttling_waits_five_minutes_at_least(status: int) -> None:
+def test_throttling_slows_the_lane(status: int) -> None:
     limited = answer(40100, "Too many requests")
     reason = "code 40100: Too many requests"
-    assert outcomes(limited, status, 1) == (Deferred(reason, FIVE_MINUTES),)
-    assert outcomes(limited, status, 1, 10) == (Deferred(reason, FIVE_MINUTES),)
-    assert outcomes(limited, status, 1, 600) == (Deferred(reason, timedelta(minutes=10)),)
+    assert outcomes(limited, status, 1) == (Throttled(reason),)
+    assert outcomes(limited, status, 1, 600) == (Throttled(reason, timedelta(minutes=10)),)
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_retry_after_is_honoured_up_to_an_hour(
     seconds: float | None, pause: timedelta | None
 ) -> None:
     reason = "HTTP 429 without a code of TikTok"
-    assert outcomes(b"slow down", 429, 1, seconds) == (Deferred(reason, pause),)
+    assert outcomes(b"slow down", 429, 1, seconds) == (Throttled(reason, pause),)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_retry_after_is_honoured_up_to_an_hour(
         (407, CredentialProblem, CredentialProblem),
         (408, Deferred, Deferred),
         (413, Suspect, Refused),
-        (429, Deferred, Deferred),
+        (429, Throttled, Throttled),
         (500, Unknown, Unknown),
         (502, Unknown, Unknown),
         (503, Unknown, Unknown),
@@ -175,7 +175,7 @@ def test_answers_without_a_code_go_by_their_status(
 
 def test_a_503_that_says_when_to_come_back_has_declined() -> None:
     reason = "HTTP 503 without a code of TikTok"
-    assert outcomes(b"", 503, 1, 30) == (Deferred(reason, timedelta(seconds=30)),)
+    assert outcomes(b"", 503, 1, 30) == (Throttled(reason, timedelta(seconds=30)),)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_a_503_that_says_when_to_come_back_has_declined() -> None:
     ],
 )
 def test_a_named_event_alone_is_refused(message: str) -> None:
-    waiting = Deferred("refused together with another event")
+    waiting = Companion("refused together with another event")
     refused = Refused(f"code 40002: {message}")
     assert outcomes(answer(40002, message)) == (waiting, refused, waiting)
 

@@ -12,13 +12,17 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from conversion_relay import __version__
 from conversion_relay.core.values import Json
-from conversion_relay.service.app import Relay, open_relay
+from conversion_relay.service.app import open_relay
 from conversion_relay.service.configuration import load
+from conversion_relay.service.relay import Relay
 from support.events import order, track
 from support.lines import Lines
 from support.running import ADMIN, World, environment, world
 
-ADMIN_PATHS = ["/", "/api", "/api/status", "/api/deliveries?message_id=m", "/api/openapi.json"]
+ADMIN_PATHS = [
+    *("/", "/api", "/api/status", "/api/deliveries?message_id=m", "/api/openapi.json"),
+    *("/api/events", "/api/events/1", "/api/replays", "/api/discards"),
+]
 TOKEN = {"Authorization": f"Bearer {ADMIN}"}
 
 

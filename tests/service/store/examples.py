@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from conversion_relay.core.delivery import State, Transition
+from conversion_relay.core.delivery import Cause, State, Transition
 from conversion_relay.core.plan import PlannedDelivery
 from conversion_relay.service.store.port import (
     ClaimedDelivery,
@@ -55,11 +55,11 @@ def event(
 
 
 def delivered(claim: ClaimedDelivery) -> Settlement:
-    return Settlement(claim.id, claim.fence, Transition(State.DELIVERED))
+    return Settlement(claim.id, claim.fence, Transition(State.DELIVERED, Cause.ACCEPTED))
 
 
 def retried(
     claim: ClaimedDelivery, due_at: datetime, unknown_at: datetime | None = None
 ) -> Settlement:
-    transition = Transition(State.PENDING, due_at, "busy", unknown_at)
+    transition = Transition(State.PENDING, Cause.DEFERRED, due_at, "busy", unknown_at)
     return Settlement(claim.id, claim.fence, transition)

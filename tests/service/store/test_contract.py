@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta, timezone
 
-from conversion_relay.core.delivery import State, Transition
+from conversion_relay.core.delivery import Cause, State, Transition
 from conversion_relay.core.plan import Note
 from conversion_relay.errors import StoreUnavailable
 from conversion_relay.service.store.port import (
@@ -198,7 +198,9 @@ async def test_opening_again_finds_everything(engine: Engine) -> None:
     store = await engine.open()
     await store.append([event("done"), event("waits"), event("refused")])
     done, waits, refused = await store.claim("tiktok", 10, LEASE, NOW)
-    dead = Settlement(refused.id, refused.fence, Transition(State.DEAD, reason="no"))
+    dead = Settlement(
+        refused.id, refused.fence, Transition(State.DEAD, Cause.REFUSED, reason="no")
+    )
     await store.settle([delivered(done), retried(waits, NOW + SECOND, NOW), dead], NOW)
     before = (await store.totals(), await store.deliveries(["done", "waits", "refused"]))
     await store.close()

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from conversion_relay.core.delivery import State, Transition
+from conversion_relay.core.delivery import LIFE, Cause, State, Transition
 from conversion_relay.service.store.port import (
     ClaimedDelivery,
     Settlement,
@@ -51,11 +51,21 @@ async def test_a_settlement_counts_once(store: Store) -> None:
     assert (await store.deliveries(["a"]))[0].state is State.DELIVERED
 
 
-@pytest.mark.parametrize("state", [State.DELIVERED, State.DEAD, State.UNCERTAIN])
-async def test_a_final_state_is_final(store: Store, state: State) -> None:
+@pytest.mark.parametrize(
+    "cause",
+    [
+        Cause.ACCEPTED,
+        Cause.REFUSED,
+        Cause.PAST_HORIZON,
+        Cause.PAST_RECOGNITION,
+        Cause.UNREADABLE,
+    ],
+)
+async def test_a_final_state_is_final(store: Store, cause: Cause) -> None:
+    state = LIFE[State.CLAIMED, cause]
     await store.append([event("a")])
     claim = await only_claim(store)
-    transition = Transition(state, reason="said so")
+    transition = Transition(state, cause, reason="said so")
     assert await store.settle([Settlement(claim.id, claim.fence, transition)], NOW) == 1
     (record,) = await store.deliveries(["a"])
     assert (record.state, record.reason, record.attempts) == (state, "said so", 1)
@@ -90,10 +100,15 @@ async def test_the_first_unknown_outcome_is_kept_for_good(store: Store) -> None:
 @pytest.mark.parametrize(
     "transition",
     [
-        Transition(State.CLAIMED),
-        Transition(State.CLAIMED, NOW),
-        Transition(State.PENDING),
-        Transition(State.DEAD, NOW),
+        Transition(State.CLAIMED, Cause.CLAIMED),
+        Transition(State.CLAIMED, Cause.CLAIMED, NOW),
+        Transition(State.PENDING, Cause.DEFERRED),
+        Transition(State.DEAD, Cause.REFUSED, NOW),
+        Transition(State.HELD, Cause.CREDENTIALS, NOW),
+        Transition(State.HELD, Cause.REFUSED),
+        Transition(State.DEAD, Cause.ACCEPTED),
+        Transition(State.SUPPRESSED, Cause.DISCARDED),
+        Transition(State.PENDING, Cause.RESUMED, NOW),
     ],
 )
 async def test_what_is_no_transition_is_a_fault_of_the_caller(

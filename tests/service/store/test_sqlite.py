@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from conversion_relay.core.delivery import State, Transition
+from conversion_relay.core.delivery import Cause, State, Transition
 from conversion_relay.core.plan import Note
 from conversion_relay.errors import SealingError
 from conversion_relay.service.sealing import Sealer
@@ -97,7 +97,9 @@ async def test_files_are_for_the_owner_alone(path: Path, store: SqliteStore) -> 
 async def test_a_body_is_gone_once_delivered(path: Path, store: SqliteStore) -> None:
     await store.append([event("a"), event("b")])
     claims = await store.claim("tiktok", 2, LEASE, NOW)
-    dead = Settlement(claims[1].id, claims[1].fence, Transition(State.DEAD, reason="no"))
+    dead = Settlement(
+        claims[1].id, claims[1].fence, Transition(State.DEAD, Cause.REFUSED, reason="no")
+    )
     await store.settle([delivered(claims[0]), dead], NOW)
     await store.close()
     found = rows(path, "SELECT state, body IS NULL, settled_at > 0 FROM deliveries ORDER BY id")

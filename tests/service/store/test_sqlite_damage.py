@@ -10,7 +10,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from conversion_relay.core.delivery import State, Transition
+from conversion_relay.core.delivery import Cause, State, Transition
 from conversion_relay.errors import StoreUnavailable
 from conversion_relay.service.sealing import Sealer
 from conversion_relay.service.store.port import Settlement
@@ -97,7 +97,9 @@ async def _claim(store: SqliteStore) -> object:
 
 
 async def _settle(store: SqliteStore) -> object:
-    return await store.settle([Settlement(1, 1, Transition(State.DEAD, reason="\ud83d"))], NOW)
+    return await store.settle(
+        [Settlement(1, 1, Transition(State.DEAD, Cause.REFUSED, reason="\ud83d"))], NOW
+    )
 
 
 async def _next_due(store: SqliteStore) -> object:

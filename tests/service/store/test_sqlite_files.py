@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from conversion_relay.errors import ConfigurationError, StoreUnavailable
-from conversion_relay.service.sealing import Sealer, load_or_create_key
+from conversion_relay.service.sealing import Sealer, load_or_create_keys
 from conversion_relay.service.store.sqlite import SqliteStore, open_store
 from service.store.conftest import KEY
 from service.store.examples import LEASE, NOW, delivered, event
@@ -178,7 +178,7 @@ async def test_a_log_without_its_database_is_not_thrown_away(
         await open_store(path, Sealer([KEY]))
     assert str(path) in str(error.value)
     with pytest.raises(ConfigurationError, match="nothing was changed"):
-        load_or_create_key(None, path)
+        load_or_create_keys(None, path)
     assert log.read_bytes() == b"acknowledged events"
     assert names(path.parent) == before
 
@@ -205,7 +205,7 @@ async def test_a_linked_database_works_and_has_one_owner(path: Path, store: Sqli
 async def refusal(path: Path) -> str:
     """What both that need the place say of it."""
     with pytest.raises(ConfigurationError) as no_key:
-        load_or_create_key(None, path)
+        load_or_create_keys(None, path)
     with pytest.raises(ConfigurationError) as no_store:
         await open_store(path, Sealer([KEY]))
     assert str(no_key.value) == str(no_store.value)

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conversion_relay.core.delivery import State, Transition
+from conversion_relay.core.delivery import LIFE, Cause, State, Transition
 from conversion_relay.service.sealing import Sealer
 from conversion_relay.service.store.port import ClaimedDelivery, Settlement
 from conversion_relay.service.store.sqlite import SqliteStore, open_store
@@ -20,20 +20,32 @@ from service.store.conftest import KEY
 from service.store.examples import APP, LEASE, NOW, WEB, delivery, event
 
 MESSAGE_IDS = st.sampled_from([f"m{number}" for number in range(12)])
-STATES = st.sampled_from([State.PENDING, State.DELIVERED, State.DEAD, State.UNCERTAIN])
+CAUSES = st.sampled_from(
+    [
+        Cause.DEFERRED,
+        Cause.UNKNOWN,
+        Cause.ACCEPTED,
+        Cause.REFUSED,
+        Cause.PAST_RECOGNITION,
+        Cause.CREDENTIALS,
+    ]
+)
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("append"), st.lists(MESSAGE_IDS, max_size=6)),
         st.tuples(st.just("claim"), st.integers(0, 5)),
-        st.tuples(st.just("settle"), st.tuples(st.integers(0, 40), STATES)),
+        st.tuples(st.just("probe"), st.just(1)),
+        st.tuples(st.just("release"), st.just("tiktok")),
+        st.tuples(st.just("settle"), st.tuples(st.integers(0, 40), CAUSES)),
     ),
     max_size=25,
 )
 
 
-def settlement(claim: ClaimedDelivery, state: State) -> Settlement:
+def settlement(claim: ClaimedDelivery, cause: Cause) -> Settlement:
+    state = LIFE[State.CLAIMED, cause]
     due_at = NOW if state is State.PENDING else None
-    return Settlement(claim.id, claim.fence, Transition(state, due_at))
+    return Settlement(claim.id, claim.fence, Transition(state, cause, due_at))
 
 
 async def run(store: SqliteStore, steps: Sequence[tuple[str, object]]) -> None:
@@ -50,8 +62,13 @@ async def run(store: SqliteStore, steps: Sequence[tuple[str, object]]) -> None:
                 kept |= set(names)
             case ("claim", int() as limit):
                 claims += await store.claim("tiktok", limit, LEASE, now)
-            case ("settle", (int() as which, State() as state)) if claims:
-                await store.settle([settlement(claims[which % len(claims)], state)], now)
+            case ("probe", 1):
+                claims += await store.claim_probe("tiktok", LEASE, now)
+            case ("release", "tiktok"):
+                held = (await store.totals()).deliveries.get(("tiktok", State.HELD), 0)
+                assert await store.release("tiktok", now) == held
+            case ("settle", (int() as which, Cause() as cause)) if claims:
+                await store.settle([settlement(claims[which % len(claims)], cause)], now)
             case _:
                 pass
         await check(store, kept)

@@ -18,17 +18,17 @@ import orjson
 
 from conversion_relay.core.delivery import (
     Accepted,
+    Companion,
     CredentialProblem,
     Deferred,
     Outcome,
     Refused,
     Suspect,
+    Throttled,
     Unknown,
     WireResponse,
 )
 
-THROTTLE_PAUSE: Final = timedelta(minutes=5)
-"""Source: business-api.tiktok.com, "Rate limits" (read 2026-11-21)."""
 LONGEST_PAUSE: Final = timedelta(hours=1)
 """However long Retry-After asks for: a slip of the partner must not spend the horizon."""
 MAX_REASON_CHARACTERS: Final = 300
@@ -123,12 +123,14 @@ def _accepted_in_part(answer: _Answer) -> tuple[Outcome, ...]:
 
 
 def _deferred(answer: _Answer) -> tuple[Outcome, ...]:
-    return (Deferred(answer.reason, answer.retry_after),) * answer.size
+    """Whoever says when to come back means the whole lane."""
+    if answer.retry_after is not None:
+        return _throttled(answer)
+    return (Deferred(answer.reason),) * answer.size
 
 
 def _throttled(answer: _Answer) -> tuple[Outcome, ...]:
-    pause = max(THROTTLE_PAUSE, answer.retry_after or THROTTLE_PAUSE)
-    return (Deferred(answer.reason, pause),) * answer.size
+    return (Throttled(answer.reason, answer.retry_after),) * answer.size
 
 
 def _credential(answer: _Answer) -> tuple[Outcome, ...]:
@@ -141,7 +143,7 @@ def _unknown(answer: _Answer) -> tuple[Outcome, ...]:
 
 def _overloaded(answer: _Answer) -> tuple[Outcome, ...]:
     """A 503 that says when to come back has declined the request; any other may follow a send."""
-    return _unknown(answer) if answer.retry_after is None else _deferred(answer)
+    return _unknown(answer) if answer.retry_after is None else _throttled(answer)
 
 
 def _refused(answer: _Answer) -> tuple[Outcome, ...]:
@@ -150,7 +152,7 @@ def _refused(answer: _Answer) -> tuple[Outcome, ...]:
     if index is None:
         alone = answer.size == 1
         return ((Refused if alone else Suspect)(answer.reason),) * answer.size
-    outcomes: list[Outcome] = [Deferred(_TOGETHER)] * answer.size
+    outcomes: list[Outcome] = [Companion(_TOGETHER)] * answer.size
     outcomes[index] = Refused(answer.reason)
     return tuple(outcomes)
 
@@ -213,7 +215,8 @@ _RANGES: Final[tuple[tuple[range, _Rule], ...]] = (
 says that nothing was taken, and one that nobody knows condemns no event."""
 
 _STATUSES: Final = _table(
-    (_deferred, (408, 425, 429)),
+    (_deferred, (408, 425)),
+    (_throttled, (429,)),
     # The address or a proxy is at fault, and no event of any request would fare better.
     (_credential, (401, 403, 404, 405, 407)),
     (_overloaded, (503,)),

@@ -1,15 +1,15 @@
-"""Health, readiness, metrics and the admin paths behind their token.
+"""Health, readiness, metrics, and the guard in front of the admin paths.
 
-Knows the store by its port; shows counts and states, never an event's content.
+Shows counts, never anything of an event.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -18,10 +18,8 @@ from conversion_relay import __version__
 from conversion_relay.service.http.problems import Problem, retry_after
 from conversion_relay.service.http.signature import has_token
 from conversion_relay.service.metrics import Metrics
-from conversion_relay.service.store.port import DeliveryRecord, Disposition, Store
 
 _ADMIN_PREFIX: Final = "/api"
-MessageIds = Annotated[list[str], Query(min_length=1, max_length=100)]
 
 
 class AdminGuard:
@@ -63,25 +61,15 @@ def _is_admin_path(path: str) -> bool:
     return path in {"/", _ADMIN_PREFIX} or path.startswith(f"{_ADMIN_PREFIX}/")
 
 
-def operations_router(
-    store: Store, metrics: Metrics, unready: Callable[[], Awaitable[str | None]]
-) -> APIRouter:
-    """The paths for operators.
+def operations_router(metrics: Metrics, unready: Callable[[], Awaitable[str | None]]) -> APIRouter:
+    """The paths for whoever watches over the service.
 
     Args:
-        store: asked for its totals.
         metrics: shown at /metrics.
         unready: why the service cannot do its work, or None when it can.
     """
     router = APIRouter()
-    _add_health(router, metrics, unready)
-    _add_admin(router, store)
-    return router
 
-
-def _add_health(
-    router: APIRouter, metrics: Metrics, unready: Callable[[], Awaitable[str | None]]
-) -> None:
     @router.get("/healthz", summary="The process answers")
     async def healthz() -> dict[str, str]:
         return {"status": "ok", "version": __version__}
@@ -99,34 +87,4 @@ def _add_health(
     async def show_metrics() -> Response:
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
 
-
-def _add_admin(router: APIRouter, store: Store) -> None:
-    @router.get("/", summary="Where the admin paths are")
-    async def index() -> dict[str, str]:
-        return {"service": "conversion-relay", "version": __version__, "status": "/api/status"}
-
-    @router.get("/api/status", summary="What is kept: events by what became of them, deliveries")
-    async def status() -> dict[str, dict[str, int] | dict[str, dict[str, int]]]:
-        totals = await store.totals()
-        deliveries: dict[str, dict[str, int]] = {}
-        for (destination, state), count in totals.deliveries.items():
-            deliveries.setdefault(destination, {})[state.value] = count
-        events = {one.value: totals.events.get(one, 0) for one in Disposition}
-        return {"events": events, "deliveries": deliveries}
-
-    @router.get("/api/deliveries", summary="The deliveries of events, by their messageIds")
-    async def deliveries(message_id: MessageIds) -> dict[str, list[dict[str, str | int | None]]]:
-        records = await store.deliveries(message_id)
-        return {"deliveries": [_shown(record) for record in records]}
-
-
-def _shown(record: DeliveryRecord) -> dict[str, str | int | None]:
-    return {
-        "messageId": record.message_id,
-        "destination": record.destination,
-        "mapping": record.mapping,
-        "event": record.event_name,
-        "state": record.state.value,
-        "attempts": record.attempts,
-        "reason": record.reason,
-    }
+    return router

@@ -35,7 +35,10 @@ class Planner:
 
     def plan(self, source: str, element: Decoded | Unusable) -> NewEvent:
         """The event with everything it leads to; what is no event goes into quarantine."""
-        now = self.clock()
+        return self.plan_received(source, element, self.clock())
+
+    def plan_received(self, source: str, element: Decoded | Unusable, now: datetime) -> NewEvent:
+        """The same for an event that was received at that moment."""
         try:
             original = element.text.encode()
         except UnicodeEncodeError:

@@ -1,138 +1,64 @@
 """What the service needs of a store. Knows no database.
 
 Every method that returns has committed: `append` and `settle` come back only after the data is on
-the disk (fsync), whatever engine stands behind them.
+the disk (fsync), whatever engine stands behind them. For claims and their ends there is one
+exception, while a disk fails; see Store.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from enum import Enum
 from typing import Protocol
 
-from conversion_relay.core.delivery import State, Transition
-from conversion_relay.core.plan import Note, PlannedDelivery
+from conversion_relay.service.store.kept import (
+    EventPage,
+    KeptDelivery,
+    KeptEvent,
+    Requeue,
+    Selection,
+    kept_event_id,
+)
+from conversion_relay.service.store.values import (
+    ClaimedDelivery,
+    DeliveryRecord,
+    Disposition,
+    LaneRecord,
+    NewEvent,
+    Receipt,
+    Retention,
+    Settlement,
+    Swept,
+    Totals,
+)
 
-
-class Disposition(Enum):
-    """What became of an event at the door."""
-
-    PLANNED = "planned"  # at least one delivery
-    UNMATCHED = "unmatched"  # no trigger matched
-    REJECTED = "rejected"  # a trigger matched, but nothing could be built
-    QUARANTINED = "quarantined"  # the payload is no event
-
-
-@dataclass(frozen=True, slots=True)
-class NewEvent:
-    """One received event with everything it leads to.
-
-    Attributes:
-        source: the configured source it came from.
-        message_id: with `source` the key of the ledger of duplicates.
-        type: of the event, "" in quarantine; one that is not Segment's is kept as "other".
-        received_at: aware.
-        original: the bytes as they came, JSON unless in quarantine; the store seals them.
-        disposition: what became of it.
-        deliveries: what is to be sent.
-        warnings: what was left out of it or replaced.
-        rejections: why mappings gave nothing.
-        reason: why it is in quarantine.
-    """
-
-    source: str
-    message_id: str
-    type: str
-    received_at: datetime
-    original: bytes = field(repr=False)
-    disposition: Disposition
-    deliveries: tuple[PlannedDelivery, ...] = ()
-    warnings: tuple[Note, ...] = ()
-    rejections: tuple[Note, ...] = ()
-    reason: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """What `append` kept: for each event, in order, whether it was new (else a duplicate)."""
-
-    fresh: tuple[bool, ...]
-
-    @property
-    def accepted(self) -> int:
-        """How many were new."""
-        return sum(self.fresh)
-
-    @property
-    def duplicates(self) -> int:
-        """How many the ledger knew already."""
-        return len(self.fresh) - self.accepted
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimedDelivery:
-    """A delivery that is ours until the lease ends.
-
-    Attributes:
-        id: of the delivery.
-        fence: of this claim; a settlement with an older fence changes nothing.
-        event_id: by which the partner recognises a copy; of more than 100 characters, a hash.
-        attempts: sends including the one this claim is for; 1 the first time.
-        accepted_at: when the service took the event on.
-        first_unknown_at: the first send whose outcome is unknown, a lease that ran out included.
-    """
-
-    id: int
-    fence: int
-    destination: str
-    mapping: str
-    message_id: str
-    envelope: str
-    event_name: str
-    event_id: str | None
-    body: bytes = field(repr=False)
-    attempts: int
-    accepted_at: datetime
-    first_unknown_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """The end of one claim."""
-
-    id: int
-    fence: int
-    transition: Transition
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryRecord:
-    """A delivery as reports show it: no body, no personal data."""
-
-    message_id: str
-    destination: str
-    mapping: str
-    event_name: str
-    state: State
-    attempts: int
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """How much the store holds: events by disposition, deliveries by (destination, state).
-
-    What is not there counts 0.
-    """
-
-    events: Mapping[Disposition, int]
-    deliveries: Mapping[tuple[str, State], int]
+__all__ = [
+    "ClaimedDelivery",
+    "DeliveryRecord",
+    "Disposition",
+    "EventPage",
+    "KeptDelivery",
+    "KeptEvent",
+    "LaneRecord",
+    "NewEvent",
+    "Receipt",
+    "Requeue",
+    "Retention",
+    "Selection",
+    "Settlement",
+    "Store",
+    "Swept",
+    "Totals",
+    "kept_event_id",
+]
 
 
 class Store(Protocol):
     """Keeps events, deliveries and the ledger of messageIds. Safe to call from many tasks.
+
+    While the disk can be read and not written, `append` fails, but claims are given and their ends
+    kept in memory, to be written before anything else once that is possible; `release` and
+    `keep_lane` are done then. What is read of the store meanwhile may lag behind.
 
     Every method raises StoreUnavailable when nothing can be read or written, when the store meets
     a fault of its own, or after `close`; nothing else but what it names itself.
@@ -176,6 +102,29 @@ class Store(Protocol):
         """
         ...
 
+    async def claim_probe(
+        self, destination: str, lease: timedelta, now: datetime
+    ) -> tuple[ClaimedDelivery, ...]:
+        """One delivery for a lane that does not flow, leased to us; empty when there is none.
+
+        One that is held is taken first, then one whose earlier outcome is unknown (so that a
+        long outage does not make more of them), then the one that has been due longest. The
+        attempt is not counted.
+        """
+        ...
+
+    async def release(self, destination: str, now: datetime) -> int:
+        """Make what is held of this destination pending and due; gives how many there were."""
+        ...
+
+    async def keep_lane(self, lane: LaneRecord) -> None:
+        """Remember how the destination's lane is."""
+        ...
+
+    async def lanes(self) -> tuple[LaneRecord, ...]:
+        """How the lanes were when they were kept last."""
+        ...
+
     async def next_due(self, destination: str) -> datetime | None:
         """When the next delivery is due or the next lease ends; None when nothing waits."""
         ...
@@ -190,6 +139,41 @@ class Store(Protocol):
 
     async def deliveries(self, message_ids: Sequence[str]) -> tuple[DeliveryRecord, ...]:
         """The deliveries of these events, in the order in which they were kept."""
+        ...
+
+    async def sweep(self, retention: Retention, now: datetime) -> Swept:
+        """One short step of removing what is too old and giving space back.
+
+        What a clock that was set back would leave waiting is made due before anything else.
+
+        To be called again until it is done. No step keeps new events waiting for more than a
+        fraction of a second.
+        """
+        ...
+
+    async def select(self, selection: Selection, after: int, limit: int) -> EventPage:
+        """Up to `limit` of the selected events with an id greater than `after`.
+
+        A page looks at a bounded number of events, so it may be empty without being the last.
+        """
+        ...
+
+    async def body(self, delivery: int) -> bytes | None:
+        """What this delivery would send; None once it is delivered, gone or cannot be opened."""
+        ...
+
+    async def requeue(self, requeues: Sequence[Requeue], now: datetime) -> tuple[bool, ...]:
+        """Make these deliveries pending and due, with a new count of attempts and a new horizon.
+
+        Says of each, in order, whether that was done. It was not for a delivery that is no longer
+        as it was seen, for a new one whose like (same mapping, or same conversion) is there by
+        now, and for an event whose `message_id` is another event's. The time of a send whose
+        outcome is unknown is forgotten for what was UNCERTAIN only: a person decided about that.
+        """
+        ...
+
+    async def discard(self, deliveries: Sequence[int], reason: str, now: datetime) -> int:
+        """Suppress what is dead, uncertain or held among these; gives how many there were."""
         ...
 
     async def close(self) -> None:

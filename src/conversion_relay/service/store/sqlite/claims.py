@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from enum import Enum
+from typing import NamedTuple, TypeAlias
 
 import apsw
 import orjson
 
-from conversion_relay.core.delivery import State, Transition
+from conversion_relay.core.delivery import LIFE, Cause, State, Transition
 from conversion_relay.errors import SealingError, StoreUnavailable
 from conversion_relay.service.sealing import Sealer
 from conversion_relay.service.store.port import ClaimedDelivery, Settlement
@@ -22,12 +23,13 @@ from conversion_relay.service.store.sqlite.ingest import body_context
 from conversion_relay.service.store.sqlite.queries import QUERIES
 from conversion_relay.service.store.sqlite.times import from_microseconds, to_microseconds
 
-_CLOSED_BODY = Transition(State.DEAD, reason="the stored body cannot be opened")
-_DAMAGED_ROW = Transition(State.DEAD, reason="the stored row cannot be read")
+NONE_KEPT_BACK = "[]"
+_CLOSED_BODY = Transition(State.DEAD, Cause.UNREADABLE, reason="the stored body cannot be opened")
+_DAMAGED_ROW = Transition(State.DEAD, Cause.UNREADABLE, reason="the stored row cannot be read")
 
 
-class _DueRow(NamedTuple):
-    """One row of the query `due`, times in microseconds."""
+class DueRow(NamedTuple):
+    """One row of the query `as_claimed`, times in microseconds."""
 
     due_at: int
     id: int
@@ -43,12 +45,29 @@ class _DueRow(NamedTuple):
     first_unknown_at: int | None
 
 
+class Counted(Enum):
+    """Whether a claim counts as an attempt."""
+
+    ATTEMPT = 1
+    PROBE = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Deliveries that may be claimed: of one envelope, their ids as a JSON array."""
+
+    destination: str
+    envelope: str
+    ids: str
+    counted: Counted
+
+
 @dataclass(frozen=True, slots=True)
 class Claims:
     """Deliveries just claimed, as the database gave them.
 
     Attributes:
-        rows: JSON, see the query `due`; bytes, for damaged text may not be UTF-8.
+        rows: JSON, see the query `as_claimed`; bytes, for damaged text may not be UTF-8.
         bodies: sealed, end to end.
     """
 
@@ -58,22 +77,71 @@ class Claims:
     bodies: bytes = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A wish: up to `limit` due deliveries of one envelope, oldest due first."""
+
+    destination: str
+    limit: int
+
+    def choose(self, connection: apsw.Connection, kept_back: str, now: datetime) -> Chosen | None:
+        """What it comes to now, without the ids kept back (a JSON array); None: nothing is due."""
+        at = {"now": to_microseconds(now), "kept_back": kept_back}
+        asked = {"destination": self.destination, **at}
+        found = connection.execute(QUERIES["due_envelope"], asked).get
+        if found is None:
+            return None
+        number, envelope = found
+        asked = {"envelope": number, "limit": self.limit, **at}
+        ids: str = connection.execute(QUERIES["due_ids"], asked).get
+        return Chosen(self.destination, envelope, ids, Counted.ATTEMPT)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A wish: the one delivery that shows how a lane is."""
+
+    destination: str
+
+    def choose(self, connection: apsw.Connection, kept_back: str, now: datetime) -> Chosen | None:
+        """What it comes to now, without the ids kept back (a JSON array); None: there is none."""
+        at = {"now": to_microseconds(now), "kept_back": kept_back}
+        asked = {"destination": self.destination, **at}
+        found = connection.execute(QUERIES["probe_ids"], asked).get
+        if found is None:
+            return None
+        envelope, ids = found
+        return Chosen(self.destination, envelope, ids, Counted.PROBE)
+
+
+Wish: TypeAlias = Batch | Probe
+
+
 def claim(
-    connection: apsw.Connection, destination: str, limit: int, lease: timedelta, now: datetime
+    connection: apsw.Connection, wish: Wish, lease: timedelta, now: datetime
 ) -> Claims | None:
-    """Lease what is due, inside a transaction; None when nothing is."""
-    at = to_microseconds(now)
-    found = connection.execute(
-        QUERIES["due_envelope"], {"destination": destination, "now": at}
-    ).get
-    if found is None:
+    """Lease what is wished for, inside a transaction; None when there is nothing."""
+    chosen = wish.choose(connection, NONE_KEPT_BACK, now)
+    if chosen is None:
         return None
-    number, envelope = found
-    chosen = {"envelope": number, "now": at, "limit": limit}
-    rows, bodies = connection.execute(QUERIES["due"], chosen).get
-    lease_until = to_microseconds(now + lease)
-    connection.execute(QUERIES["claim"], {**chosen, "lease_until": lease_until})
-    return Claims(destination, envelope, rows, bodies)
+    found = as_claimed(connection, chosen)
+    connection.execute(
+        QUERIES["claim"],
+        {
+            "ids": chosen.ids,
+            "counted": chosen.counted.value,
+            "now": to_microseconds(now),
+            "lease_until": to_microseconds(now + lease),
+        },
+    )
+    return found
+
+
+def as_claimed(connection: apsw.Connection, chosen: Chosen) -> Claims:
+    """The deliveries as a claim makes them; changes nothing."""
+    asked = {"ids": chosen.ids, "counted": chosen.counted.value}
+    rows, bodies = connection.execute(QUERIES["as_claimed"], asked).get
+    return Claims(chosen.destination, chosen.envelope, rows, bodies)
 
 
 def open_claims(
@@ -96,7 +164,7 @@ def settlement_rows(settlements: Sequence[Settlement]) -> str:
     """What `settle` takes.
 
     Raises:
-        ValueError: a transition that is none: claimed, or a due time that does not fit its state.
+        ValueError: a transition that is none: not in LIFE, or a due time that does not fit.
     """
     return orjson.dumps([_settlement_row(settlement) for settlement in settlements]).decode()
 
@@ -107,7 +175,14 @@ def settle(connection: apsw.Connection, rows: str, now: datetime) -> int:
     return connection.changes()
 
 
-def _opened(row: _DueRow, sealed: bytes, claims: Claims, sealer: Sealer) -> ClaimedDelivery:
+def release(connection: apsw.Connection, destination: str, now: datetime) -> int:
+    """Let go on what is held of a destination, inside a transaction; gives how many there were."""
+    asked = {"destination": destination, "now": to_microseconds(now)}
+    connection.execute(QUERIES["release"], asked)
+    return connection.changes()
+
+
+def _opened(row: DueRow, sealed: bytes, claims: Claims, sealer: Sealer) -> ClaimedDelivery:
     """The delivery; the seal vouches for source, messageId, destination and mapping.
 
     Raises:
@@ -131,12 +206,16 @@ def _opened(row: _DueRow, sealed: bytes, claims: Claims, sealer: Sealer) -> Clai
     )
 
 
-def _with_bodies(claims: Claims) -> list[tuple[_DueRow, bytes]]:
+def rows_of(claims: Claims) -> list[DueRow]:
+    """Its rows, without their bodies."""
+    return [DueRow(*values) for values in orjson.loads(claims.rows.decode(errors="replace"))]
+
+
+def _with_bodies(claims: Claims) -> list[tuple[DueRow, bytes]]:
     """Each row with its part of the bodies."""
-    found: list[tuple[_DueRow, bytes]] = []
+    found: list[tuple[DueRow, bytes]] = []
     position = 0
-    for values in orjson.loads(claims.rows.decode(errors="replace")):
-        row = _DueRow(*values)
+    for row in rows_of(claims):
         found.append((row, claims.bodies[position : position + row.size]))
         position += row.size
     if position != len(claims.bodies):
@@ -144,15 +223,19 @@ def _with_bodies(claims: Claims) -> list[tuple[_DueRow, bytes]]:
     return found
 
 
-def _due_order(found: tuple[_DueRow, bytes]) -> tuple[int, int]:
+def _due_order(found: tuple[DueRow, bytes]) -> tuple[int, int]:
     return found[0].due_at, found[0].id
 
 
 def _settlement_row(settlement: Settlement) -> list[str | int | None]:
     transition = settlement.transition
+    known = LIFE.get((State.CLAIMED, transition.cause)) is transition.state
     waits = transition.state is State.PENDING
-    if transition.state is State.CLAIMED or waits is (transition.due_at is None):
-        raise ValueError(f"no transition: {transition.state.value}, due at {transition.due_at}")
+    if not known or waits is (transition.due_at is None):
+        raise ValueError(
+            f"no transition: {transition.state.value} for {transition.cause.value}, "
+            f"due at {transition.due_at}"
+        )
     return [
         settlement.id,
         settlement.fence,

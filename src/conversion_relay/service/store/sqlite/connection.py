@@ -16,6 +16,7 @@ from conversion_relay.errors import ConfigurationError, StoreUnavailable
 
 _OLDEST_SQLITE = (3, 51, 3)  # older ones can corrupt a WAL that is reset (sqlite.org/wal.html)
 _FULL = 2  # PRAGMA synchronous; 3 (EXTRA) is stronger
+INCREMENTAL = 2  # PRAGMA auto_vacuum: free pages can be cut off the file, some at a time
 _BUSY_TIMEOUT = timedelta(seconds=1)
 _PAGE_BYTES = 8_192  # five deliveries fit one page; two fit one of 4,096
 _CHECKPOINT_PAGES = 2_000
@@ -28,6 +29,8 @@ _DAMAGED = (
 )
 _ADVICE: Mapping[type[Exception], str] = {
     apsw.FullError: "no space is left for the database",
+    apsw.IOError: "the disk fails",
+    apsw.ReadOnlyError: "the disk can only be read",
     apsw.BusyError: "another program holds the database, or it is not on a local disk",
     apsw.CorruptError: _DAMAGED,
     apsw.NotADBError: _DAMAGED,
@@ -58,6 +61,7 @@ def open_writing(path: Path, database_bytes: int | None) -> apsw.Connection:
     try:
         connection.set_busy_timeout(_milliseconds(_BUSY_TIMEOUT))
         connection.pragma("page_size", _PAGE_BYTES)
+        connection.pragma("auto_vacuum", INCREMENTAL)  # of a new file; an old one stays as it is
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", _FULL)
         connection.pragma("foreign_keys", 1)
@@ -131,6 +135,18 @@ def transaction(connection: apsw.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+@contextmanager
+def snapshot(connection: apsw.Connection) -> Iterator[None]:
+    """Everything inside reads one moment of what is committed; nothing is written."""
+    if connection.in_transaction:  # an earlier ROLLBACK failed with its disk
+        connection.execute("ROLLBACK")
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
 
 
 def write_something(connection: apsw.Connection) -> None:

@@ -9,7 +9,6 @@ words and ids are bounded.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -18,12 +17,12 @@ import apsw
 import orjson
 
 from conversion_relay.core.delivery import State
-from conversion_relay.core.event import MAX_MESSAGE_ID_CHARACTERS
 from conversion_relay.core.plan import Note, PlannedDelivery
 from conversion_relay.service.sealing import Packing, Sealer, binding
-from conversion_relay.service.store.port import NewEvent, Receipt
-from conversion_relay.service.store.sqlite.originals import seal_originals
-from conversion_relay.service.store.sqlite.queries import QUERIES, for_rows
+from conversion_relay.service.store.port import NewEvent, Receipt, kept_event_id
+from conversion_relay.service.store.sqlite import ledger
+from conversion_relay.service.store.sqlite.originals import in_chunk_order, seal_originals
+from conversion_relay.service.store.sqlite.queries import QUERIES, for_rows, in_slot
 from conversion_relay.service.store.sqlite.times import to_microseconds
 
 Row = tuple[str | int | bytes | None, ...]
@@ -42,11 +41,13 @@ class Prepared:
     Attributes:
         receipts: one for each append, in order.
         envelopes: those the database does not have yet.
+        ledger_slot: the table of the ledger that gets their ids.
         rows: for each query, in the order in which they are inserted.
     """
 
     receipts: list[Receipt]
     envelopes: dict[EnvelopeKey, int]
+    ledger_slot: int
     rows: dict[str, list[Row]]
 
 
@@ -60,16 +61,18 @@ class Ingest:
         self._envelopes: dict[EnvelopeKey, int] = {
             (destination, envelope): number for number, destination, envelope in known
         }
+        self._unwritten: dict[EnvelopeKey, int] = {}
 
     def prepare(
         self, connection: apsw.Connection, appends: Sequence[Sequence[NewEvent]]
     ) -> Prepared:
         """Everything these appends lead to; nothing is written yet."""
         events = list(chain.from_iterable(appends))
-        fresh = _fresh(connection, events)
+        tables = ledger.ring(connection)
+        fresh = _fresh(connection, tables, events)
         flags = iter(fresh)
         receipts = [Receipt(tuple(islice(flags, len(append)))) for append in appends]
-        new = [event for event, is_fresh in zip(events, fresh, strict=True) if is_fresh]
+        new = in_chunk_order(e for e, is_fresh in zip(events, fresh, strict=True) if is_fresh)
         first_event = self._last_event + 1
         self._last_event += len(new)
         chunks = seal_originals(new, first_event, self._sealer)
@@ -81,25 +84,45 @@ class Ingest:
             "keep_ledger": [_ledger_row(*pair) for pair in enumerate(new, first_event)],
             "keep_delivery": self._delivery_rows(new, first_event, envelopes),
         }
-        return Prepared(receipts, envelopes, rows)
+        return Prepared(receipts, envelopes, tables.current.number, rows)
 
     def keep(self, connection: apsw.Connection, prepared: Prepared) -> None:
         """Insert the rows, inside a transaction."""
         for name, rows in prepared.rows.items():
             for start in range(0, len(rows), _ROWS_AT_ONCE):
                 part = rows[start : start + _ROWS_AT_ONCE]
-                connection.execute(for_rows(name, len(part)), list(chain.from_iterable(part)))
+                query = in_slot(for_rows(name, len(part)), prepared.ledger_slot)
+                connection.execute(query, list(chain.from_iterable(part)))
 
     def committed(self, prepared: Prepared) -> None:
         """Remember what is now in the database."""
         self._envelopes.update(prepared.envelopes)
+        for key in prepared.envelopes:
+            self._unwritten.pop(key, None)
+
+    def next_deliveries(self, count: int) -> range:
+        """So many ids for further deliveries of kept events."""
+        first = self._last_delivery + 1
+        self._last_delivery += count
+        return range(first, first + count)
+
+    def envelopes_of(self, planned: Iterable[PlannedDelivery]) -> dict[EnvelopeKey, int]:
+        """The envelopes of further deliveries; they may not be in the database yet."""
+        return self._numbered({(one.destination, one.envelope) for one in planned})
+
+    def _numbered(self, keys: set[EnvelopeKey]) -> dict[EnvelopeKey, int]:
+        """An envelope keeps its number even where the transaction that writes it first fails."""
+        first = max(chain(self._envelopes.values(), self._unwritten.values()), default=0) + 1
+        new = sorted(keys - self._envelopes.keys() - self._unwritten.keys())
+        self._unwritten.update((key, number) for number, key in enumerate(new, first))
+        known = self._envelopes | self._unwritten
+        return {key: known[key] for key in keys}
 
     def _new_envelopes(self, events: Iterable[NewEvent]) -> dict[EnvelopeKey, int]:
         keys = {
             (planned.destination, planned.envelope) for e in events for planned in e.deliveries
         }
-        first = max(self._envelopes.values(), default=0) + 1
-        return {key: n for n, key in enumerate(sorted(keys - self._envelopes.keys()), first)}
+        return self._numbered(keys - self._envelopes.keys())
 
     def _delivery_rows(
         self, events: Sequence[NewEvent], first_event: int, envelopes: dict[EnvelopeKey, int]
@@ -116,7 +139,7 @@ class Ingest:
         ):
             due_at = to_microseconds(event.received_at)
             envelope = numbers[d.destination, d.envelope]
-            names = (d.mapping, d.event_name, _event_id(d))
+            names = (d.mapping, d.event_name, kept_event_id(d.event_id))
             state = (due_at, State.PENDING.value, due_at)
             rows.append((number, event_number, envelope, *names, *state, body))
         return rows
@@ -131,19 +154,12 @@ def _body_context(event: NewEvent, planned: PlannedDelivery) -> bytes:
     return body_context(event.source, event.message_id, planned.destination, planned.mapping)
 
 
-def _event_id(planned: PlannedDelivery) -> str | None:
-    """Later only whether there is one matters: what is too long for an id is not kept as text."""
-    given = planned.event_id
-    if given is None or len(given) <= MAX_MESSAGE_ID_CHARACTERS:
-        return given
-    return "sha256:" + hashlib.sha256(given.encode()).hexdigest()
-
-
-def _fresh(connection: apsw.Connection, events: Sequence[NewEvent]) -> list[bool]:
+def _fresh(
+    connection: apsw.Connection, tables: ledger.Ring, events: Sequence[NewEvent]
+) -> list[bool]:
     """For each event whether neither the ledger nor an earlier one of these has its key."""
     pairs = [(event.message_id, event.source) for event in events]
-    asked = orjson.dumps(pairs).decode()
-    known = set(orjson.loads(connection.execute(QUERIES["known"], {"pairs": asked}).get))
+    known = ledger.known(connection, tables, pairs) if pairs else set()
     seen: set[tuple[str, str]] = set()
     fresh: list[bool] = []
     for position, pair in enumerate(pairs):

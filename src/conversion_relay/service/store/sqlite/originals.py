@@ -2,17 +2,20 @@
 
 Together, because events resemble each other (a quarter less on the disk), and because zlib lets go
 of the interpreter at every call: beside a busy loop a call for each event takes milliseconds.
+Those that are kept for different times never share a chunk; a chunk of which some events are gone
+is sealed anew without them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 import orjson
 
 from conversion_relay.service.sealing import Sealer, binding
-from conversion_relay.service.store.port import NewEvent
+from conversion_relay.service.store.port import Disposition, NewEvent
 
 _CHUNK_EVENTS = 128
 _CHUNK_BYTES = 256 * 1024
@@ -37,6 +40,11 @@ class Original:
     content: bytes = field(repr=False)
 
 
+def in_chunk_order(events: Iterable[NewEvent]) -> list[NewEvent]:
+    """Those that are kept for the same time together, otherwise as they were."""
+    return sorted(events, key=_is_short_lived)
+
+
 def seal_originals(
     events: Sequence[NewEvent], first_event: int, sealer: Sealer
 ) -> list[SealedOriginals]:
@@ -54,7 +62,7 @@ def seal_originals(
 
 
 def open_originals(chunk: SealedOriginals, sealer: Sealer) -> list[Original]:
-    """The events inside, in order.
+    """The events inside, in order; those that are gone are left out.
 
     Raises:
         SealingError: it cannot be opened.
@@ -63,11 +71,32 @@ def open_originals(chunk: SealedOriginals, sealer: Sealer) -> list[Original]:
     head, _, rest = content.partition(b"\n")
     originals: list[Original] = []
     position = 0
-    for number, (source, message_id, size) in enumerate(orjson.loads(head)):
-        part = rest[position : position + size]
-        originals.append(Original(chunk.first_event + number, source, message_id, part))
-        position += size
+    for event, entry in enumerate(orjson.loads(head), chunk.first_event):
+        if entry is not None:
+            source, message_id, size = entry
+            part = rest[position : position + size]
+            originals.append(Original(event, source, message_id, part))
+            position += size
     return originals
+
+
+def thinned(chunk: SealedOriginals, left: AbstractSet[int], sealer: Sealer) -> SealedOriginals:
+    """The chunk with the originals of these events alone, each under its old id.
+
+    Raises:
+        SealingError: it cannot be opened.
+    """
+    kept = [one for one in open_originals(chunk, sealer) if one.event in left]
+    entries = {one.event: [one.source, one.message_id, len(one.content)] for one in kept}
+    events = range(chunk.first_event, chunk.last_event + 1)
+    index = orjson.dumps([entries.get(event) for event in events])
+    content = b"".join([index, b"\n", *(one.content for one in kept)])
+    sealed = sealer.seal(content, _context(chunk.first_event, chunk.last_event))
+    return SealedOriginals(chunk.first_event, chunk.last_event, sealed)
+
+
+def _is_short_lived(event: NewEvent) -> bool:
+    return event.disposition is Disposition.UNMATCHED
 
 
 def _context(first_event: int, last_event: int) -> bytes:
@@ -79,7 +108,8 @@ def _chunks(events: Sequence[NewEvent]) -> Iterator[tuple[int, Sequence[NewEvent
     start = size = 0
     for position, event in enumerate(events):
         full = position - start >= _CHUNK_EVENTS or size + len(event.original) > _CHUNK_BYTES
-        if full and position > start:
+        other = _is_short_lived(event) is not _is_short_lived(events[start])
+        if (full or other) and position > start:
             yield start, events[start:position]
             start, size = position, 0
         size += len(event.original)

@@ -1,8 +1,8 @@
 """One process owns a database file: locks on it and on a file beside it. Knows no SQLite.
 
 The lock file holds the owner's process id while it works and is emptied by a clean end, so that an
-id left in it tells of an unclean one. It is never removed: the lock on the database itself keeps a
-second owner out even so, but could not name the first.
+id left in it tells of an unclean one; a second field of it is for `marker`. It is never removed:
+the lock on the database itself keeps a second owner out even so, but could not name the first.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from conversion_relay.errors import ConfigurationError
+from conversion_relay.errors import DatabaseInUse
 from conversion_relay.service.place import (
     beside,
     flush_folder,
@@ -24,8 +24,14 @@ from conversion_relay.service.place import (
     require_place,
     unusable,
 )
+from conversion_relay.service.store.sqlite.marker import (
+    BLANK,
+    FIELD_BYTES,
+    MARK_AT,
+    OWNER_AT,
+    field,
+)
 
-_ID_BYTES = 32
 _LOCKS_ARE_APART = sys.platform == "linux"  # elsewhere flock would lock SQLite out as well
 
 
@@ -45,8 +51,9 @@ class Ownership:
     unclean: bool
 
     def release(self) -> None:
-        """Let go after a clean end."""
-        os.ftruncate(self.lock, 0)
+        """Let go after a clean end; with a mark in the lock file it was none."""
+        if not os.pread(self.lock, FIELD_BYTES, MARK_AT).strip():
+            os.ftruncate(self.lock, 0)
         self.abandon()
 
     def abandon(self) -> None:
@@ -59,7 +66,8 @@ def own(database: Path) -> Ownership:
     """Take the database; its folder and an empty file are made when missing.
 
     Raises:
-        ConfigurationError: another process has it, or there can be no database at this path.
+        DatabaseInUse: another process has it.
+        ConfigurationError: there can be no database at this path.
     """
     require_place(database)
     with ExitStack() as undo:
@@ -73,8 +81,7 @@ def own(database: Path) -> Ownership:
             if _LOCKS_ARE_APART:
                 _lock(file, database, "")
             unclean = bool(_owner(lock)) or has_content(log_of(database))
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+            _sign(lock)
         except OSError as error:
             raise unusable(database, str(error.strerror)) from error
         undo.pop_all()
@@ -85,14 +92,22 @@ def _lock(descriptor: int, database: Path, owner: str) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise ConfigurationError(
+        raise DatabaseInUse(
             f"process {owner or '(unknown)'} already uses the database {database}: "
             "stop it, or give this one a database of its own"
         ) from error
 
 
+def _sign(lock: int) -> None:
+    """In place, so that a mark left by the owner before stays until it was heeded."""
+    os.pwrite(lock, field(os.getpid()), OWNER_AT)
+    if os.fstat(lock).st_size < MARK_AT + FIELD_BYTES:
+        os.pwrite(lock, BLANK, MARK_AT)
+    os.fsync(lock)
+
+
 def _owner(lock: int) -> str:
-    return os.pread(lock, _ID_BYTES, 0).decode("ascii", "replace").strip()
+    return os.pread(lock, FIELD_BYTES, OWNER_AT).decode("ascii", "replace").strip()
 
 
 def _open_private(database: Path) -> int:

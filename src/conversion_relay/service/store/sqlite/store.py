@@ -7,32 +7,38 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 
 import apsw
-import orjson
 
-from conversion_relay.core.delivery import State
 from conversion_relay.errors import StoreUnavailable
 from conversion_relay.service.sealing import Sealer
 from conversion_relay.service.store.port import (
     ClaimedDelivery,
     DeliveryRecord,
-    Disposition,
+    EventPage,
+    LaneRecord,
     NewEvent,
     Receipt,
+    Requeue,
+    Retention,
+    Selection,
     Settlement,
+    Swept,
     Totals,
 )
-from conversion_relay.service.store.sqlite import claims
+from conversion_relay.service.store.sqlite import claims, records, selecting
 from conversion_relay.service.store.sqlite.connection import unavailable
+from conversion_relay.service.store.sqlite.groups import Result, Work
 from conversion_relay.service.store.sqlite.ownership import Ownership
-from conversion_relay.service.store.sqlite.queries import QUERIES
 from conversion_relay.service.store.sqlite.reader import Reader
+from conversion_relay.service.store.sqlite.replaying import Replaying, discard
+from conversion_relay.service.store.sqlite.standby import Standby
 from conversion_relay.service.store.sqlite.standing import Standing
-from conversion_relay.service.store.sqlite.times import nearest_moment
+from conversion_relay.service.store.sqlite.sweeping import Sweeping
 from conversion_relay.service.store.sqlite.writer import Load, Writer
 
 
@@ -45,12 +51,14 @@ class Database:
         writing: used by the writer's thread alone while that runs.
         reading: the same for the reader's, which closes it.
         standing: where the files were when it was opened.
+        standby: takes over while the disk cannot be written.
     """
 
     ownership: Ownership
     writing: apsw.Connection
     reading: apsw.Connection
     standing: Standing
+    standby: Standby
 
     def close(self) -> None:
         """Take the log into the database and let go of it; the readers are gone by now.
@@ -61,7 +69,8 @@ class Database:
         try:
             self._finish()
         except (apsw.Error, StoreUnavailable) as error:
-            self.writing.close(True)  # noqa: FBT003 (apsw's own signature: close whatever happens)
+            with suppress(apsw.Error):  # what it says then was said already
+                self.writing.close(True)  # noqa: FBT003 (apsw's own signature: close whatever happens)
             self.ownership.abandon()
             raise unavailable(error) from error
         self.ownership.release()
@@ -80,11 +89,20 @@ class Database:
 class SqliteStore:
     """Implements the port `Store`; made by `open_store`, used from the loop it was opened in."""
 
-    def __init__(self, database: Database, writer: Writer, reader: Reader, sealer: Sealer) -> None:
+    def __init__(
+        self,
+        database: Database,
+        writer: Writer,
+        reader: Reader,
+        sealer: Sealer,
+        replaying: Replaying,
+    ) -> None:
         self._database = database
         self._writer = writer
         self._reader = reader
         self._sealer = sealer
+        self._sweeping = Sweeping(writer, reader, sealer)
+        self._replaying = replaying
         self._closing: asyncio.Future[None] | None = None
 
     @property
@@ -111,8 +129,21 @@ class SqliteStore:
         """Up to `limit` due deliveries, oldest due first, all of one envelope, leased to us."""
         if limit < 1:
             return ()
-        work = partial(claims.claim, destination=destination, limit=limit, lease=lease, now=now)
-        found = await self._writer.call(work)
+        return await self._claim(claims.Batch(destination, limit), lease, now)
+
+    async def claim_probe(
+        self, destination: str, lease: timedelta, now: datetime
+    ) -> tuple[ClaimedDelivery, ...]:
+        """One delivery for a lane that does not flow, leased to us; empty when there is none."""
+        return await self._claim(claims.Probe(destination), lease, now)
+
+    async def _claim(
+        self, wish: claims.Wish, lease: timedelta, now: datetime
+    ) -> tuple[ClaimedDelivery, ...]:
+        found = await self._writer.call(
+            partial(claims.claim, wish=wish, lease=lease, now=now),
+            partial(self._database.standby.claim, wish=wish, lease=lease, now=now),
+        )
         if found is None:
             return ()
         opened, damaged = await self._reader.run(lambda _: claims.open_claims(found, self._sealer))
@@ -132,12 +163,42 @@ class SqliteStore:
             rows = claims.settlement_rows(settlements)
         except TypeError as error:
             raise unavailable(error) from error
-        return await asyncio.shield(self._writer.call(partial(claims.settle, rows=rows, now=now)))
+        recorded = self._writer.call(
+            partial(claims.settle, rows=rows, now=now),
+            partial(self._database.standby.settle, rows=rows, now=now),
+        )
+        return await asyncio.shield(recorded)
+
+    async def release(self, destination: str, now: datetime) -> int:
+        """Make what is held of this destination pending and due; gives how many there were."""
+        work = partial(claims.release, destination=destination, now=now)
+        later = self._later(work, f"release {destination}", 0)
+        return await asyncio.shield(self._writer.call(work, later))
+
+    async def keep_lane(self, lane: LaneRecord) -> None:
+        """Remember how the destination's lane is."""
+        work = partial(records.keep_lane, lane=lane)
+        later = self._later(work, f"lane {lane.destination}", None)
+        await asyncio.shield(self._writer.call(work, later))
+
+    def _later(self, work: Work[Result], key: str, meanwhile: Result) -> Work[Result]:
+        """Keeps the work for the time when something can be written."""
+
+        def instead(_: apsw.Connection) -> Result:
+            self._database.standby.put_off(key, work)
+            return meanwhile
+
+        return instead
+
+    async def lanes(self) -> tuple[LaneRecord, ...]:
+        """How the lanes were when they were kept last."""
+        return await self._reader.run(records.lanes)
 
     async def next_due(self, destination: str) -> datetime | None:
         """When the next delivery is due or the next lease ends; None when nothing waits."""
-        number = await self._reader.run(partial(_next_due, destination=destination))
-        return None if number is None else nearest_moment(number)
+        kept_back = self._database.standby.kept_back
+        asked = partial(records.next_due, destination=destination, kept_back=kept_back)
+        return await self._reader.run(asked)
 
     def trouble(self) -> str | None:
         """Why nothing could be written last time; None once something could."""
@@ -145,12 +206,35 @@ class SqliteStore:
 
     async def totals(self) -> Totals:
         """Counts over all that is kept."""
-        return await self._reader.run(_totals)
+        return await self._reader.run(records.totals)
 
     async def deliveries(self, message_ids: Sequence[str]) -> tuple[DeliveryRecord, ...]:
         """The deliveries of these events, in the order in which they were kept."""
-        asked = orjson.dumps(list(message_ids)).decode()
-        return await self._reader.run(partial(_deliveries, message_ids=asked))
+        return await self._reader.run(partial(records.deliveries_of, message_ids=message_ids))
+
+    async def select(self, selection: Selection, after: int, limit: int) -> EventPage:
+        """Up to `limit` of the selected events with an id greater than `after`."""
+        ask = partial(selecting.select, selection=selection, after=after, limit=limit)
+        return await self._reader.run(partial(ask, sealer=self._sealer))
+
+    async def body(self, delivery: int) -> bytes | None:
+        """What this delivery would send, if it is there and can be opened."""
+        ask = partial(selecting.body, sealer=self._sealer, delivery=delivery)
+        return await self._reader.run(ask)
+
+    async def requeue(self, requeues: Sequence[Requeue], now: datetime) -> tuple[bool, ...]:
+        """Make these deliveries pending and due; says of each whether that was done."""
+        work = partial(self._replaying.requeue, requeues=requeues, now=now)
+        return await asyncio.shield(self._writer.call(work))
+
+    async def discard(self, deliveries: Sequence[int], reason: str, now: datetime) -> int:
+        """Suppress what is dead, uncertain or held among these; gives how many there were."""
+        work = partial(discard, deliveries=deliveries, reason=reason, now=now)
+        return await asyncio.shield(self._writer.call(work))
+
+    async def sweep(self, retention: Retention, now: datetime) -> Swept:
+        """One short step of removing what is too old and giving space back."""
+        return await self._sweeping.step(retention, now)
 
     async def close(self) -> None:
         """Finish what was queued, then let go of the database."""
@@ -165,26 +249,3 @@ class SqliteStore:
         self._writer.stop()
         self._reader.stop()
         self._database.close()
-
-
-def _next_due(connection: apsw.Connection, destination: str) -> int | None:
-    number: int | None = connection.execute(QUERIES["next_due"], {"destination": destination}).get
-    return number
-
-
-def _totals(connection: apsw.Connection) -> Totals:
-    events, deliveries = connection.execute(QUERIES["totals"]).get
-    return Totals(
-        {Disposition(name): count for name, count in orjson.loads(events)},
-        {(name, State(state)): count for name, state, count in orjson.loads(deliveries)},
-    )
-
-
-def _deliveries(connection: apsw.Connection, message_ids: str) -> tuple[DeliveryRecord, ...]:
-    found = connection.execute(QUERIES["deliveries_of"], {"message_ids": message_ids}).get
-    return tuple(
-        DeliveryRecord(message_id, destination, mapping, name, State(state), attempts, reason)
-        for message_id, destination, mapping, name, state, attempts, reason in orjson.loads(
-            found.decode(errors="replace")
-        )
-    )

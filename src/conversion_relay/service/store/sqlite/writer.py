@@ -2,7 +2,9 @@
 
 It takes everything that waits in front of it into one transaction (group commit), settlements and
 claims before new events, and answers after the COMMIT. A transaction that fails fails all its
-callers, and is remembered as trouble until another succeeds; the next begins afresh.
+callers, and is remembered as trouble until another succeeds; the next begins afresh, after a while
+even if nobody asks for one. While the disk is the trouble, callers whose work can stand by (see
+`standby`) get that done.
 """
 
 from __future__ import annotations
@@ -10,11 +12,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
-from typing import TypeAlias, TypeVar
 
 import apsw
 
@@ -25,11 +27,19 @@ from conversion_relay.service.store.sqlite.connection import (
     unavailable,
     write_something,
 )
+from conversion_relay.service.store.sqlite.groups import (
+    Answer,
+    Append,
+    Call,
+    Group,
+    Result,
+    Work,
+    give,
+    resolve,
+)
 from conversion_relay.service.store.sqlite.ingest import Ingest
+from conversion_relay.service.store.sqlite.standby import Standby, is_of_the_disk
 from conversion_relay.service.store.sqlite.standing import Standing
-
-Result = TypeVar("Result")
-Answer: TypeAlias = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +51,16 @@ class Limits:
         waiting_bytes: the same for the size of their originals.
         transaction_events: a transaction takes no further append once it has this many.
         database_bytes: the largest size of the database file; None: as large as the disk lets it.
+        standby_deliveries: beyond this many, nothing is claimed before something can be written.
+        retry: after a failure, how soon something is written to see whether it can be.
     """
 
     waiting_events: int = 20_000
     waiting_bytes: int = 64 * 1024 * 1024
     transaction_events: int = 2_000
     database_bytes: int | None = None
+    standby_deliveries: int = 50_000
+    retry: timedelta = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,43 +70,6 @@ class Load:
     waiting_events: int
     waiting_bytes: int
     commits: int
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Call:
-    """Work for one caller, its type closed over."""
-
-    abandoned: Callable[[], bool]
-    work: Callable[[apsw.Connection], Answer]
-    fail: Callable[[Exception], None]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Append:
-    """Events of one caller."""
-
-    waiter: asyncio.Future[Receipt]
-    events: Sequence[NewEvent]
-    size: int
-
-    def fail(self, error: Exception) -> None:
-        _fail(self.waiter, error)
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """What goes into one transaction."""
-
-    calls: tuple[_Call, ...]
-    appends: tuple[_Append, ...]
-
-    def failures(self, error: Exception) -> list[Answer]:
-        calls: list[Answer] = [partial(call.fail, error) for call in self.calls]
-        return calls + [partial(append.fail, error) for append in self.appends]
-
-    def parts(self) -> list[_Group]:
-        calls = [_Group((call,), ()) for call in self.calls]
-        return calls + [_Group((), (append,)) for append in self.appends]
 
 
 class Writer:
@@ -105,16 +82,20 @@ class Writer:
         loop: asyncio.AbstractEventLoop,
         limits: Limits,
         standing: Standing,
+        standby: Standby,
     ) -> None:
         self._connection = connection
         self._ingest = ingest
         self._loop = loop
         self._limits = limits
         self._standing = standing
-        self._trouble: str | None = None
+        self._standby = standby
+        self._trouble: StoreUnavailable | None = None
+        self._disk_fails = False
+        self._trying_again = False
         self._ready = threading.Condition()
-        self._calls: deque[_Call] = deque()
-        self._appends: deque[_Append] = deque()
+        self._calls: deque[Call] = deque()
+        self._appends: deque[Append] = deque()
         self._waiting_events = self._waiting_bytes = self._commits = 0
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
@@ -128,7 +109,7 @@ class Writer:
     @property
     def trouble(self) -> str | None:
         """Why the last transaction failed, unless for a fault of its caller."""
-        return self._trouble
+        return None if self._trouble is None else str(self._trouble)
 
     def has_room(self, events: int, size_bytes: int) -> bool:
         """Whether so much more may wait; what alone is too much may when nothing else does."""
@@ -144,7 +125,7 @@ class Writer:
             StoreUnavailable: the writer was stopped.
         """
         waiter: asyncio.Future[Receipt] = self._loop.create_future()
-        append = _Append(waiter, events, sum(len(event.original) for event in events))
+        append = Append(waiter, events, sum(len(event.original) for event in events))
         with self._ready:
             self._require_running()
             if not self.has_room(len(events), append.size):
@@ -155,20 +136,20 @@ class Writer:
             self._ready.notify()
         return waiter
 
-    def call(self, work: Callable[[apsw.Connection], Result]) -> asyncio.Future[Result]:
+    def call(
+        self, work: Work[Result], instead: Work[Result] | None = None
+    ) -> asyncio.Future[Result]:
         """What the work gives inside a transaction, once that is committed.
+
+        Or what `instead` gives outside of one, while the disk cannot be written.
 
         Raises:
             StoreUnavailable: the writer was stopped.
         """
         waiter: asyncio.Future[Result] = self._loop.create_future()
-
-        def answer(connection: apsw.Connection) -> Answer:
-            return partial(_resolve, waiter, work(connection))
-
         with self._ready:
             self._require_running()
-            self._calls.append(_Call(waiter.cancelled, answer, partial(_fail, waiter)))
+            self._calls.append(Call.of(waiter, work, instead))
             self._ready.notify()
         return waiter
 
@@ -187,11 +168,13 @@ class Writer:
         while (group := self._next_group()) is not None:
             if not (group.calls or group.appends):
                 continue  # nobody waits for what was queued any more
-            answers = self._attempt(group)
+            answers = self._stand_by(group) if self._may_wait(group) else self._attempt(group)
             with suppress(RuntimeError):  # the loop is closed: again nobody waits
-                self._loop.call_soon_threadsafe(_give, answers)
+                self._loop.call_soon_threadsafe(give, answers)
+        if self._trouble is not None:
+            self._attempt(Group())  # the last chance to write the book of the standby
 
-    def _next_group(self) -> _Group | None:
+    def _next_group(self) -> Group | None:
         """Everything that waits and is still wanted, within a transaction's bounds."""
         with self._ready:
             while not (self._calls or self._appends or self._stopping):
@@ -200,10 +183,10 @@ class Writer:
                 return None
             calls = [call for call in self._calls if not call.abandoned()]
             self._calls.clear()
-            return _Group(tuple(calls), tuple(self._take_appends()))
+            return Group(tuple(calls), tuple(self._take_appends()))
 
-    def _take_appends(self) -> list[_Append]:
-        taken: list[_Append] = []
+    def _take_appends(self) -> list[Append]:
+        taken: list[Append] = []
         count = 0
         while self._appends and count < self._limits.transaction_events:
             append = self._appends.popleft()
@@ -214,47 +197,74 @@ class Writer:
                 count += len(append.events)
         return taken
 
-    def _attempt(self, group: _Group) -> list[Answer]:
+    def _attempt(self, group: Group) -> list[Answer]:
         """Commit the group. Trouble with the disk fails all of it, a fault only whose it is."""
         try:
             return self._commit(group)
         except (apsw.Error, StoreUnavailable) as error:
-            told = unavailable(error)
-            self._trouble = str(told)
-            return group.failures(told)
+            return self._failed(group, error)
         except Exception as error:  # noqa: BLE001 (the thread outlives any fault of a caller)
             parts = group.parts()
             if len(parts) <= 1:
                 return group.failures(unavailable(error))
             return [answer for part in parts for answer in self._attempt(part)]
 
-    def _commit(self, group: _Group) -> list[Answer]:
+    def _failed(self, group: Group, error: Exception) -> list[Answer]:
+        """Claims and settlements may fit where new events do not; else they stand by."""
+        self._trouble = told = unavailable(error)
+        self._try_later()
+        refused = Group(appends=group.appends).failures(told)
+        if group.calls and group.appends:
+            return self._attempt(Group(group.calls)) + refused
+        if group.calls or not is_of_the_disk(error):
+            self._disk_fails = is_of_the_disk(error)
+        return self._stand_by(Group(group.calls)) + refused
+
+    def _may_wait(self, group: Group) -> bool:
+        """Whether all of it can stand by, and writing failed a moment ago."""
+        return self._disk_fails and not group.appends and all(call.instead for call in group.calls)
+
+    def _stand_by(self, group: Group) -> list[Answer]:
+        return [self._instead(call) for call in group.calls]
+
+    def _instead(self, call: Call) -> Answer:
+        told = self._trouble or StoreUnavailable("nothing could be written")
+        if call.instead is None or not self._disk_fails:
+            return partial(call.fail, told)
+        try:
+            return call.instead(self._connection)
+        except Exception as error:  # noqa: BLE001 (the thread outlives any fault of a caller)
+            return partial(call.fail, unavailable(error))
+
+    def _try_later(self) -> None:
+        if not self._trying_again:
+            self._trying_again = True
+            seconds = self._limits.retry.total_seconds()
+            with suppress(RuntimeError):  # the loop is closed: nobody waits
+                self._loop.call_soon_threadsafe(self._loop.call_later, seconds, self._try_again)
+
+    def _try_again(self) -> None:
+        """Work that writes nothing of its own, so that recovery needs no callers."""
+        self._trying_again = False
+        if self._trouble is not None:
+            with suppress(StoreUnavailable):  # stopped meanwhile
+                self.call(lambda _: None).add_done_callback(asyncio.Future.exception)
+
+    def _commit(self, group: Group) -> list[Answer]:
+        if self._trouble is not None:  # a commit without a write would not prove it over
+            with transaction(self._connection):
+                write_something(self._connection)
+                self._standing.require()
         events = [append.events for append in group.appends]
         prepared = self._ingest.prepare(self._connection, events)
         with transaction(self._connection):
+            self._standby.write(self._connection)
             answers = [call.work(self._connection) for call in group.calls]
             self._ingest.keep(self._connection, prepared)
-            if self._trouble is not None:  # a commit without a write would not prove it over
-                write_something(self._connection)
             self._standing.require()
-        self._trouble = None
+        self._trouble, self._disk_fails = None, False
+        self._standby.written()
         self._ingest.committed(prepared)
         self._commits += 1
         receipts = zip(group.appends, prepared.receipts, strict=True)
-        return answers + [partial(_resolve, one.waiter, receipt) for one, receipt in receipts]
-
-
-def _give(answers: Sequence[Answer]) -> None:
-    """In the loop, all at once: waking it for every caller would cost more than the answer."""
-    for answer in answers:
-        answer()
-
-
-def _resolve(waiter: asyncio.Future[Result], result: Result) -> None:
-    if not waiter.done():
-        waiter.set_result(result)
-
-
-def _fail(waiter: asyncio.Future[Result], error: Exception) -> None:
-    if not waiter.done():
-        waiter.set_exception(error)
+        return answers + [partial(resolve, one.waiter, receipt) for one, receipt in receipts]

@@ -1,0 +1,33 @@
+"""The command line: each command reads its options, calls the service, explains what went wrong.
+
+Knows no concrete destination and no store. What runs by itself stands in `commands`, what speaks
+to the admin paths in `operators`.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+
+from conversion_relay.cli.backfilling import backfill
+from conversion_relay.cli.commands import application
+from conversion_relay.cli.operators import dead_letters, replay
+from conversion_relay.cli.speaking import INPUT_PROBLEM, complain, forget_unwritten
+
+__all__ = ["application", "main"]
+
+application.command()(replay)
+application.command()(backfill)
+application.add_typer(dead_letters)
+
+
+def main() -> None:
+    """Runs the command line."""
+    try:
+        application()
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        forget_unwritten(sys.stdout)
+        complain(f"conversion-relay: {error.strerror}")
+        sys.exit(INPUT_PROBLEM)

@@ -1,0 +1,249 @@
+"""The commands of operators: `replay`, and `dead-letters` with what can be done to them.
+
+They speak to the admin paths, whoever serves these, and know nothing of the store.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Annotated, Final, TypeVar
+
+import httpx
+import orjson
+import typer
+
+from conversion_relay.cli import operator_words as words
+from conversion_relay.cli.filters import Filters, filtered
+from conversion_relay.cli.speaking import (
+    INPUT_PROBLEM,
+    ConfigOption,
+    Sentences,
+    complain,
+    environment,
+    explained,
+    say,
+    warn_of_unknown_variables,
+)
+from conversion_relay.errors import ConfigurationError, RelayError
+from conversion_relay.service.configuration import load
+from conversion_relay.service.http.admin import DISCARDS, EVENTS, REPLAYS
+from conversion_relay.service.http.forms import (
+    DEAD_LETTERS,
+    DiscardAnswer,
+    EventsAnswer,
+    EventShown,
+    PageAnswer,
+    ReplayAnswer,
+)
+from conversion_relay.service.operating import admin_client, answer_of
+from conversion_relay.service.place import holds_data
+from conversion_relay.service.replay import PAGE_EVENTS, Source
+
+Answer = TypeVar("Answer", bound=PageAnswer)
+_Page = Callable[[int], Awaitable[Answer]]
+_DEAD_LETTERS: Final[Filters] = {"state": [one.value for one in DEAD_LETTERS]}
+
+dead_letters = typer.Typer(
+    name="dead-letters",
+    help="Look at what was given up or is uncertain, export it, discard it.",
+    no_args_is_help=True,
+)
+RevealOption = Annotated[
+    bool, typer.Option("--reveal", help="With what was received and sent: personal data.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
+
+
+@filtered
+def replay(
+    filters: Filters,
+    as_sent: Annotated[
+        bool,
+        typer.Option("--as-sent", help="The stored bodies, not the originals with new mappings."),
+    ] = False,
+    send: Annotated[
+        bool,
+        typer.Option("--send/--dry-run", "--no-dry-run", help="Do it, or only count (default)."),
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Send kept events again: what was received, with today's mappings. Nothing goes twice.
+
+    Without --state it is about what is dead. Only counts, unless --send is given.
+    """
+    source = Source.AS_SENT if as_sent else Source.ORIGINAL
+    form = {**filters, "source": source.value, "dry_run": not send}
+
+    async def count(client: httpx.AsyncClient) -> words.Replayed:
+        counted = words.Replayed()
+        async for answer in _posted(client, REPLAYS, form, ReplayAnswer):
+            counted.add(answer)
+        return counted
+
+    say(_ask(config, count).told(dry_run=not send))
+
+
+@dead_letters.command("list")
+@filtered
+def list_(
+    filters: Filters,
+    limit: Annotated[int, typer.Option(min=1, help="The newest so many events.")] = 50,
+    as_json: JsonOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """List what is dead or uncertain, the newest last. No personal data."""
+
+    async def collect(client: httpx.AsyncClient) -> tuple[int, list[EventShown]]:
+        newest: deque[EventShown] = deque(maxlen=limit)
+        count = 0
+        async for event in _events(client, {**_DEAD_LETTERS, **filters}):
+            newest.append(event)
+            count += 1
+        return count, list(newest)
+
+    count, events = _ask(config, collect)
+    if as_json:
+        for row in words.rows(events):
+            say(orjson.dumps(row).decode())
+    else:
+        say(words.table_of(events))
+    if count > len(events):
+        complain(f"and {count - len(events):,} older events; --limit shows more")
+
+
+@dead_letters.command("show")
+def show(
+    key: Annotated[str, typer.Argument(metavar="ID", help="An event's number, or messageId.")],
+    reveal: RevealOption = False,
+    config: ConfigOption = None,
+) -> None:
+    """Show everything that is known of an event, whatever became of it."""
+
+    async def find(client: httpx.AsyncClient) -> list[EventShown]:
+        filters: Filters = {"message_id": key, "reveal": str(reveal)}
+        found = [event async for event in _events(client, filters)]
+        if key.isascii() and key.isdigit() and int(key) > 0:
+            answer = await client.get(f"{EVENTS}/{key}", params={"reveal": reveal})
+            if answer.status_code != httpx.codes.NOT_FOUND:
+                found.insert(0, answer_of(answer, EventShown))
+        return found
+
+    found = _ask(config, find)
+    if not found:
+        with explained():
+            raise RelayError("no kept event has this number or messageId")
+    for event in {event.id: event for event in found}.values():
+        say(words.portrait(event))
+
+
+@dead_letters.command("export")
+@filtered
+def export(filters: Filters, reveal: RevealOption = False, config: ConfigOption = None) -> None:
+    """Write dead letters as NDJSON: what is known of them, or with --reveal what was received."""
+    gone = 0
+
+    async def write(client: httpx.AsyncClient) -> None:
+        nonlocal gone
+        asked: Filters = {**_DEAD_LETTERS, **filters, "reveal": str(reveal)}
+        async for event in _events(client, asked):
+            line = words.original_line(event) if reveal else words.metadata_line(event)
+            gone += line is None
+            if line is not None:
+                say(line)
+
+    _ask(config, write)
+    if gone:
+        complain(f"conversion-relay: of {gone:,} events the original is no longer kept")
+        raise typer.Exit(INPUT_PROBLEM)
+
+
+@dead_letters.command("discard")
+@filtered
+def discard(
+    filters: Filters,
+    discard: Annotated[
+        bool,
+        typer.Option(
+            "--discard/--dry-run", "--no-dry-run", help="Do it, or only count (default)."
+        ),
+    ] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Give up for good what is dead or uncertain. Only counts, unless --discard is given."""
+    form = {**filters, "dry_run": not discard}
+
+    async def count(client: httpx.AsyncClient) -> Counter[str]:
+        counted: Counter[str] = Counter()
+        async for answer in _posted(client, DISCARDS, form, DiscardAnswer):
+            counted.update(answer.counts)
+        return counted
+
+    say(words.discarded(_ask(config, count), dry_run=not discard))
+
+
+Result = TypeVar("Result")
+
+
+def _ask(config: Path | None, work: Callable[[httpx.AsyncClient], Awaitable[Result]]) -> Result:
+    """What the work finds out through the admin paths."""
+
+    async def connected() -> Result:
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(admin_client(configuration, Sentences()))
+            return await work(client)
+
+    with explained():
+        configuration = load(environment(), config)
+        warn_of_unknown_variables(config)
+        database = configuration.service.database_path
+        if not holds_data(database):
+            raise ConfigurationError(
+                f"there is no database at {database}, so nothing was kept there yet: run this "
+                "with the RELAY_DATABASE_URL of the service"
+            )
+        return asyncio.run(connected())
+
+
+async def _posted(
+    client: httpx.AsyncClient, path: str, form: Mapping[str, object], model: type[Answer]
+) -> AsyncIterator[Answer]:
+    async def page(after: int) -> Answer:
+        return answer_of(await _sent(client.post(path, json={**form, "after": after})), model)
+
+    async for answer in _pages(page):
+        yield answer
+
+
+async def _events(client: httpx.AsyncClient, filters: Filters) -> AsyncIterator[EventShown]:
+    async def page(after: int) -> EventsAnswer:
+        asked = {**filters, "after": str(after), "limit": str(PAGE_EVENTS)}
+        return answer_of(await _sent(client.get(EVENTS, params=asked)), EventsAnswer)
+
+    async for answer in _pages(page):
+        for event in answer.events:
+            yield event
+
+
+async def _pages(page: _Page[Answer]) -> AsyncIterator[Answer]:
+    """One page after the other, with a word on how far it is."""
+    after: int | None = 0
+    with words.progress() as passed:
+        while after is not None:
+            answer = await page(after)
+            passed(answer.share)
+            yield answer
+            after = answer.after
+
+
+async def _sent(request: Awaitable[httpx.Response]) -> httpx.Response:
+    try:
+        return await request
+    except httpx.TransportError as error:
+        raise RelayError(
+            f"the service does not answer any more ({type(error).__name__}); the same command can "
+            "be given again, nothing is done twice"
+        ) from error

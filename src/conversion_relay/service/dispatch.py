@@ -1,0 +1,216 @@
+"""Sends one claimed batch and records how each of its deliveries ended.
+
+Knows the store and the wire by their ports; what an answer means is the destination's to say, what
+follows from it the retry policy's and the lane's. When a batch is sent is the worker's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Protocol
+
+from conversion_relay.core.delivery import (
+    Accepted,
+    Companion,
+    Deferred,
+    History,
+    Outcome,
+    RetryPolicy,
+    State,
+    Suspect,
+    Transition,
+    TransportFailure,
+    Unknown,
+    WireResponse,
+)
+from conversion_relay.core.destination import Destination, OutgoingRequest
+from conversion_relay.core.lane import Go, Probe, Wait
+from conversion_relay.errors import StoreError
+from conversion_relay.service.lane_keeper import LaneKeeper
+from conversion_relay.service.logs import fault
+from conversion_relay.service.store.port import ClaimedDelivery, Settlement, Store
+from conversion_relay.service.surroundings import Surroundings
+
+LEASE: Final = timedelta(seconds=90)
+"""Longer than one send may take, so that no other worker takes over what is on its way."""
+_SEND_ROOM: Final = timedelta(seconds=30)
+_STOPPED: Final = Unknown("the service stopped before an answer came")
+_SAD_ENDS: Final = {State.DEAD: "delivery.dead", State.UNCERTAIN: "delivery.uncertain"}
+End = tuple[ClaimedDelivery, Outcome]
+Reply = WireResponse | TransportFailure
+
+
+class Wire(Protocol):
+    """What is asked of a sender."""
+
+    async def send(self, request: OutgoingRequest) -> Reply:
+        """What came back."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Dispatch:
+    """The way of a batch of one target.
+
+    Attributes:
+        name: of the target.
+        destination: builds requests and reads answers.
+        wire: to the destination's API.
+        lane: says whether something may be sent, and learns from every answer.
+        store: where ends are recorded.
+        policy: when to try again.
+        around: time, dice, counters, log.
+    """
+
+    name: str
+    destination: Destination
+    wire: Wire
+    lane: LaneKeeper
+    store: Store
+    policy: RetryPolicy
+    around: Surroundings
+
+    async def deliver(self, batch: Sequence[ClaimedDelivery]) -> None:
+        """Sends the batch and settles it; a fault of ours leaves it to the end of the lease.
+
+        The lane has been told already that a request is on its way.
+        """
+        until = self.around.clock() + LEASE - _SEND_ROOM
+        try:
+            sendable = await self._set_aside(batch)
+            if sendable:
+                await self._deliver(sendable, until)
+        except StoreError as error:
+            self.around.log.error("delivery.not_settled", destination=self.name, reason=str(error))
+        except Exception as error:  # noqa: BLE001 - one broken batch must not end the loop
+            self.around.log.error("delivery.broken", destination=self.name, **fault(error))
+
+    async def _set_aside(self, batch: Sequence[ClaimedDelivery]) -> list[ClaimedDelivery]:
+        """Parks what may have arrived and must not go again; gives the others."""
+        now = self.around.clock()
+        parked: list[tuple[ClaimedDelivery, Transition]] = []
+        sendable: list[ClaimedDelivery] = []
+        for delivery in batch:
+            transition = self.policy.before_sending(_history(delivery), now)
+            if transition is None:
+                sendable.append(delivery)
+            else:
+                parked.append((delivery, transition))
+        await self._record(parked, now)
+        return sendable
+
+    async def _deliver(self, batch: Sequence[ClaimedDelivery], until: datetime) -> None:
+        """One request; who was refused only together with others goes again at once."""
+        credential, sent_at = self.lane.credential, self.around.clock()
+        reply = await self._send(batch, credential)
+        ends = list(zip(batch, self._outcomes(len(batch), reply), strict=True))
+        settled = [end for end in ends if not isinstance(end[1], Suspect | Companion)]
+        await self._settle(settled, sent_at)
+        outcomes = [outcome for _, outcome in ends]
+        self._tell(outcomes, reply)
+        await self.lane.answered(outcomes, credential)
+        for part in _parts(ends):
+            if await self._may_go_on(until):
+                self.lane.sent()
+                await self._deliver([delivery for delivery, _ in part], until)
+            else:
+                await self._settle(part, sent_at)
+
+    async def _send(self, batch: Sequence[ClaimedDelivery], credential: str) -> Reply:
+        """What came back; stopped meanwhile, the lease is given back."""
+        bodies = [delivery.body for delivery in batch]
+        request = self.destination.request(batch[0].envelope, bodies, credential)
+        sent_at = self.around.clock()
+        try:
+            return await self.wire.send(request)
+        except asyncio.CancelledError:
+            stopped: list[End] = [(delivery, _STOPPED) for delivery in batch]
+            await asyncio.shield(self._settle(stopped, sent_at))
+            raise
+
+    def _outcomes(self, size: int, reply: Reply) -> tuple[Outcome, ...]:
+        if isinstance(reply, WireResponse):
+            return self.destination.outcomes(size, reply)
+        return ((Deferred if reply.certain else Unknown)(reply.reason),) * size
+
+    async def _may_go_on(self, until: datetime) -> bool:
+        """Whether the lane lets more go within the lease; waits for its turn."""
+        match self.lane.permit():
+            case Go():
+                return self.around.clock() < until
+            case Wait(turn) if turn < until:
+                await self.around.sleep((turn - self.around.clock()).total_seconds())
+                return isinstance(self.lane.permit(), Go)
+            case Wait() | Probe():
+                return False
+
+    async def _settle(self, ends: Sequence[End], sent_at: datetime) -> None:
+        now, settle = self.around.clock(), self.policy.settle
+        settled = [
+            (delivery, settle(outcome, _history(delivery, sent_at), now, self.around.jitter()))
+            for delivery, outcome in ends
+        ]
+        await self._record(settled, now)
+
+    async def _record(
+        self, ends: Sequence[tuple[ClaimedDelivery, Transition]], now: datetime
+    ) -> None:
+        """Writes the ends down first; only what is written is counted and logged."""
+        if not ends:
+            return
+        await self.store.settle([Settlement(one.id, one.fence, end) for one, end in ends], now)
+        for state, count in Counter(end.state for _, end in ends).items():
+            self.around.metrics.settled.labels(self.name, state.value).inc(count)
+        for delivery, end in ends:
+            if end.state in _SAD_ENDS:
+                self._mourn(delivery, end)
+
+    def _tell(self, outcomes: Sequence[Outcome], reply: Reply) -> None:
+        """One line for each request, and a count."""
+        failed = next((outcome for outcome in outcomes if not isinstance(outcome, Accepted)), None)
+        result = "accepted" if failed is None else type(failed).__name__.lower()
+        self.around.metrics.requests.labels(self.name, result).inc()
+        details: dict[str, object] = {
+            "destination": self.name,
+            "events": len(outcomes),
+            "status": reply.status if isinstance(reply, WireResponse) else None,
+        }
+        if failed is not None:
+            self.around.log.warning(
+                "delivery.failed", result=result, reason=failed.reason, **details
+            )
+            return
+        notes = {outcome.note for outcome in outcomes if isinstance(outcome, Accepted)} - {None}
+        self.around.log.info("delivery.accepted", **details, notes=sorted(notes, key=str))
+
+    def _mourn(self, delivery: ClaimedDelivery, end: Transition) -> None:
+        self.around.log.error(
+            _SAD_ENDS[end.state],
+            destination=self.name,
+            mapping=delivery.mapping,
+            event_name=delivery.event_name,
+            message_id=delivery.message_id,
+            reason=end.reason,
+        )
+
+
+def _parts(ends: Sequence[End]) -> list[list[End]]:
+    """What goes again at once: the companions of a named one together, suspects in halves."""
+    companions = [end for end in ends if isinstance(end[1], Companion)]
+    suspects = [end for end in ends if isinstance(end[1], Suspect)]
+    middle = (len(suspects) + 1) // 2
+    return [part for part in (companions, suspects[:middle], suspects[middle:]) if part]
+
+
+def _history(delivery: ClaimedDelivery, sent_at: datetime | None = None) -> History:
+    return History(
+        delivery.attempts,
+        delivery.accepted_at,
+        delivery.first_unknown_at,
+        recognisable=delivery.event_id is not None,
+        sent_at=sent_at,
+    )

@@ -1,0 +1,49 @@
+"""The admin paths of lanes: how they are, and having one tried at once.
+
+Knows workers; not what a lane's condition follows from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, HTTPException, Path
+
+from conversion_relay.service.http.forms import LaneShown
+from conversion_relay.service.worker import Worker
+
+_Destination = Annotated[str, Path(description="as it is configured")]
+
+
+def lanes_router(workers: Mapping[str, Worker]) -> APIRouter:
+    """The paths, for these workers by the name of their destination."""
+    router = APIRouter()
+
+    @router.get("/api/lanes", summary="How the lane of every destination is")
+    async def lanes() -> list[LaneShown]:
+        return [_shown(worker) for worker in workers.values()]
+
+    @router.post("/api/lanes/{destination}/resume", summary="Have a lane tried at once")
+    async def resume(destination: _Destination) -> LaneShown:
+        worker = workers.get(destination)
+        if worker is None:
+            raise HTTPException(HTTPStatus.NOT_FOUND)
+        worker.resume()
+        return _shown(worker)
+
+    return router
+
+
+def _shown(worker: Worker) -> LaneShown:
+    lane = worker.lane
+    return LaneShown(
+        destination=worker.name,
+        condition=lane.condition,
+        since=lane.since,
+        reason=lane.reason,
+        next_at=lane.next_at,
+        requests_per_second=lane.per_second,
+        batch=lane.most,
+    )

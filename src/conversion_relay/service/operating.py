@@ -1,0 +1,127 @@
+"""The admin paths for commands: of the running service, or of one opened for the purpose.
+
+One process owns the database, so a command speaks to that process where there is one, and opens
+the store itself where there is none. Either way it speaks the same paths.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from http import HTTPStatus
+from typing import Final, TypeVar
+
+import httpx
+import orjson
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from conversion_relay.errors import ConfigurationError, DatabaseInUse, RelayError
+from conversion_relay.service.app import open_relay
+from conversion_relay.service.logs import Log
+from conversion_relay.service.settings import Configuration, ServiceSettings
+
+_ANSWER_SECONDS: Final = 60.0
+_ANY_HOST: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+_LONGEST_DETAIL: Final = 500
+_CLOSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@asynccontextmanager
+async def admin_client(configuration: Configuration, log: Log) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the admin paths, with its token; `answer_of` reads what comes back.
+
+    Raises:
+        ConfigurationError: a service runs, and the admin token is not known here.
+        RelayError: the database cannot be opened, or a service has it and cannot be reached.
+    """
+    async with AsyncExitStack() as stack:
+        try:
+            client = await stack.enter_async_context(_of_own_relay(configuration, log))
+        except DatabaseInUse as error:
+            client = await stack.enter_async_context(_of_running_service(configuration, error))
+        yield client
+
+
+def answer_of(response: httpx.Response, model: type[Model]) -> Model:
+    """What was answered.
+
+    Raises:
+        ConfigurationError: the token is wrong, or what was asked for is.
+        RelayError: it was another problem, with its words, or no answer of ours.
+    """
+    if response.status_code in _CLOSED:
+        raise ConfigurationError(
+            f"the running service refuses the admin token: {detail_of(response)}"
+        )
+    if response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY:
+        raise ConfigurationError(detail_of(response))
+    if not response.is_success:
+        raise RelayError(f"the service answered: {detail_of(response)}")
+    try:
+        return model.model_validate_json(response.content)
+    except ValidationError:
+        raise RelayError("what answered at the service's address is no service of ours") from None
+
+
+def detail_of(response: httpx.Response) -> str:
+    """The words of a problem."""
+    try:
+        document = orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        document = None
+    detail = document.get("detail") if isinstance(document, dict) else None
+    return str(detail or f"HTTP status {response.status_code}")[:_LONGEST_DETAIL]
+
+
+@asynccontextmanager
+async def _of_own_relay(
+    configuration: Configuration, log: Log
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Of a service without workers and without a port, behind a token nobody else has."""
+    token = secrets.token_urlsafe()
+    settings = configuration.service.model_copy(update={"admin_token": SecretStr(token)})
+    own = configuration.model_copy(update={"service": settings})
+    async with open_relay(own, log) as relay:
+        transport = httpx.ASGITransport(app=relay.http, raise_app_exceptions=False)
+        async with _client("http://relay", token, transport) as client:
+            yield client
+
+
+@asynccontextmanager
+async def _of_running_service(
+    configuration: Configuration, in_use: DatabaseInUse
+) -> AsyncIterator[httpx.AsyncClient]:
+    token = configuration.service.admin_token
+    if token is None:
+        raise ConfigurationError(
+            "the service runs, and this command speaks to its admin paths: give both the same "
+            "RELAY_ADMIN_TOKEN"
+        ) from in_use
+    address = _address(configuration.service)
+    async with _client(address, token.get_secret_value(), httpx.AsyncHTTPTransport()) as client:
+        try:
+            await client.get("/healthz")
+        except httpx.TransportError as error:
+            raise RelayError(
+                f"{str(in_use).partition(':')[0]}, but no service answers at {address} "
+                f"({type(error).__name__}): give this command the RELAY_HOST and RELAY_PORT of "
+                "the running service, or wait until the other command has ended"
+            ) from error
+        yield client
+
+
+def _address(settings: ServiceSettings) -> str:
+    host = _ANY_HOST.get(settings.host, settings.host)
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def _client(address: str, token: str, transport: httpx.AsyncBaseTransport) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=address,
+        headers={"Authorization": f"Bearer {token}"},
+        transport=transport,
+        timeout=_ANSWER_SECONDS,
+        trust_env=False,
+    )

@@ -1,0 +1,197 @@
+"""Sends kept events again, or discards them, a page at a time.
+
+They go from what was received, with today's mappings, or as they were sent before. Each page is
+short and is judged before anything is written, so a dry run is the same without the writing.
+Knows the store by its port and no HTTP; what may go is decided in `judging`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import Enum
+from typing import Final, TypeAlias
+
+from conversion_relay.core.decoding import Decoded, Unusable, decode
+from conversion_relay.core.delivery import Cause, states_before
+from conversion_relay.core.plan import Note
+from conversion_relay.core.values import Json
+from conversion_relay.service.judging import (
+    Case,
+    Fate,
+    Judgement,
+    Wanted,
+    judge,
+    judge_as_sent,
+    judge_gone,
+)
+from conversion_relay.service.logs import Log
+from conversion_relay.service.store.port import KeptEvent, NewEvent, Store
+
+PAGE_EVENTS: Final = 200
+DISCARDABLE: Final = states_before(Cause.DISCARDED)
+DISCARDED_REASON: Final = "discarded by an operator"
+NO_NAME: Final = "(no event)"
+Replan: TypeAlias = Callable[[str, Decoded | Unusable, datetime], NewEvent]
+_Named: TypeAlias = tuple[str, Judgement]
+
+
+class Source(Enum):
+    """Where a replay takes what it sends."""
+
+    ORIGINAL = "original"  # what was received, with today's mappings
+    AS_SENT = "as_sent"  # the body that was made of it then
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What came of some events.
+
+    Attributes:
+        counts: by the event's name and its fate, one for each delivery or event without any.
+        reasons: why nothing could be made, and how often.
+        after: where the next page begins; None when this was the last.
+        share: how much was looked through by now, from 0 to 1.
+    """
+
+    counts: Mapping[tuple[str, Fate], int]
+    reasons: Mapping[Note, int]
+    after: int | None
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """What was, or would be, discarded; see `Page`."""
+
+    counts: Mapping[str, int]
+    after: int | None
+    share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Replays and discards for an operator.
+
+    Attributes:
+        store: what is kept.
+        replan: what today's mappings make of an element of this source received at that moment.
+        clock: gives the present, aware.
+        arrived: called after a commit that left something to deliver.
+        log: one line for each page that changed something.
+    """
+
+    store: Store
+    replan: Replan
+    clock: Callable[[], datetime]
+    arrived: Callable[[], None]
+    log: Log
+
+    async def preview(self, wanted: Wanted, source: Source, after: int) -> Page:
+        """What `send` would do with the same page; nothing is written."""
+        judged, after_this, share = await self._judged(wanted, source, after)
+        return _page(judged, after_this, share)
+
+    async def send(self, wanted: Wanted, source: Source, after: int) -> Page:
+        """Makes what may go pending and due; done again, it sends nothing again."""
+        judged, after_this, share = await self._judged(wanted, source, after)
+        requeues = [one.requeue for _, one in judged if one.requeue is not None]
+        if requeues:
+            flags = iter(await self.store.requeue(requeues, self.clock()))
+            judged = [(name, _carried_out(one, flags)) for name, one in judged]
+            sent = sum(one.fate is Fate.SENT for _, one in judged)
+            self.log.info("operator.replayed", source=source.value, deliveries=sent)
+            self.arrived()
+        return _page(judged, after_this, share)
+
+    async def discardable(self, wanted: Wanted, after: int) -> Discarded:
+        """What `discard` would suppress of the same page."""
+        found, after_this, share = await self._discardable(wanted, after)
+        return Discarded(Counter(found.values()), after_this, share)
+
+    async def discard(self, wanted: Wanted, after: int) -> Discarded:
+        """Suppresses what is meant of the page's deliveries; a replay can bring them back."""
+        found, after_this, share = await self._discardable(wanted, after)
+        if found:
+            count = await self.store.discard(list(found), DISCARDED_REASON, self.clock())
+            self.log.info("operator.discarded", deliveries=count)
+        return Discarded(Counter(found.values()), after_this, share)
+
+    async def _judged(
+        self, wanted: Wanted, source: Source, after: int
+    ) -> tuple[list[_Named], int | None, float]:
+        page = await self.store.select(wanted.selection, after, PAGE_EVENTS)
+        judged: list[_Named] = []
+        for event in page.events:
+            judged += self._judge(event, wanted, source)
+            await asyncio.sleep(0)  # others may use the loop in between
+        return judged, page.after, page.share
+
+    def _judge(self, event: KeptEvent, wanted: Wanted, source: Source) -> list[_Named]:
+        element = element_of(event.original)
+        name = None if element is None else segment_name(element)
+        case = Case(event, name, wanted)
+        if source is Source.AS_SENT:
+            found = judge_as_sent(case)
+        elif element is None:
+            found = judge_gone(case)
+        else:
+            found = judge(case, self.replan(event.source, element, event.received_at))
+        shown = name or next((one.record.event_name for one in event.deliveries), NO_NAME)
+        return [(shown, one) for one in found]
+
+    async def _discardable(
+        self, wanted: Wanted, after: int
+    ) -> tuple[dict[int, str], int | None, float]:
+        """The ids of the meant deliveries, with the names of their events."""
+        states = wanted.selection.states & DISCARDABLE
+        meant = replace(wanted, selection=replace(wanted.selection, states=states))
+        page = await self.store.select(meant.selection, after, PAGE_EVENTS)
+        found: dict[int, str] = {}
+        for event in page.events:
+            name = name_of(event)
+            for one in Case(event, name, meant).meant:
+                found[one.record.id] = name or one.record.event_name
+        return found, page.after, page.share
+
+
+def element_of(original: bytes | None) -> Decoded | Unusable | None:
+    """What was received, read again; None when it is gone."""
+    if original is None:
+        return None
+    try:
+        text = original.decode()
+    except UnicodeDecodeError:
+        return Unusable("it is not UTF-8", original.decode(errors="surrogateescape"))
+    found = decode(text)
+    return found if isinstance(found, Decoded) else Unusable(found.reason, text)
+
+
+def segment_name(element: Decoded | Unusable) -> str | None:
+    """Segment's name of an event, its type where it has no name; None of what is no event."""
+    value: Json = element.value if isinstance(element, Decoded) else None
+    if not isinstance(value, dict):
+        return None
+    names = (value.get("event"), value.get("type"))
+    return next((name for name in names if isinstance(name, str) and name), None)
+
+
+def name_of(event: KeptEvent) -> str | None:
+    """Segment's name of a kept event."""
+    element = element_of(event.original)
+    return None if element is None else segment_name(element)
+
+
+def _carried_out(judgement: Judgement, flags: Iterator[bool]) -> Judgement:
+    if judgement.requeue is None or next(flags):
+        return judgement
+    return Judgement(Fate.CHANGED)
+
+
+def _page(judged: Sequence[_Named], after: int | None, share: float) -> Page:
+    counts = Counter((name, one.fate) for name, one in judged)
+    reasons = Counter(note for _, one in judged for note in one.notes)
+    return Page(counts, reasons, after, share)

@@ -1,0 +1,101 @@
+"""Runs the service as a process: listens, serves, and stops on a signal.
+
+Within 15 seconds of the first signal it has ended, whatever clients and partners do: requests
+under way and batches on their way to a partner get their time side by side, then the store is
+closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from typing_extensions import override
+
+from conversion_relay import __version__
+from conversion_relay.service.app import open_relay
+from conversion_relay.service.listening import listen
+from conversion_relay.service.logs import Log
+from conversion_relay.service.relay import Relay
+from conversion_relay.service.renewal import Renewal
+from conversion_relay.service.settings import Configuration
+
+_GRACEFUL_STOP_SECONDS = 8
+_KEEP_ALIVE_SECONDS = 30
+
+
+def run(reload: Callable[[], Configuration], log: Log) -> None:
+    """Runs the service until SIGTERM or SIGINT; a second one ends it at once.
+
+    Args:
+        reload: reads the configuration, at the start and again while it runs.
+        log: of the process.
+
+    Raises:
+        RelayError: it cannot start.
+    """
+    loop_factory = uvicorn.Config("", log_config=None).get_loop_factory()
+    with asyncio.Runner(loop_factory=loop_factory) as runner:
+        runner.run(_serve(reload, log))
+
+
+async def _serve(reload: Callable[[], Configuration], log: Log) -> None:
+    configuration = reload()
+    settings = configuration.service
+    with listen(settings.host, settings.port) as listener:
+        async with open_relay(configuration, log) as relay:
+            renewal = Renewal(reload, relay.renew, asyncio.sleep, log)
+            relay.background.append(renewal.run)
+            async with relay.delivering():
+                log.info(
+                    "service.starting",
+                    version=__version__,
+                    host=settings.host,
+                    port=settings.port,
+                    sources=sorted(configuration.sources),
+                    destinations=sorted(configuration.destinations),
+                    database=settings.database_url,
+                )
+                await _Server(relay).serve(sockets=[listener])
+                log.info("service.stopping")
+        log.info("service.stopped")
+
+
+class _Server(uvicorn.Server):
+    """Stops on the first signal and comes back, so that workers and store are closed after it.
+
+    uvicorn's own handling raises the signal again once it has stopped, which ends the process
+    before them.
+    """
+
+    def __init__(self, relay: Relay) -> None:
+        super().__init__(
+            uvicorn.Config(
+                relay.http,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                lifespan="off",
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=_GRACEFUL_STOP_SECONDS,
+            )
+        )
+        self._relay = relay
+
+    @override
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._stop, number)
+        yield
+
+    def _stop(self, number: int) -> None:
+        if self.should_exit:
+            os._exit(128 + number)  # what was acknowledged is on the disk
+        self.should_exit = True
+        self._relay.stop()

@@ -1,0 +1,30 @@
+"""Mends what a clock that was set back would leave waiting. Knows no thread.
+
+Inside a transaction; a bounded number at once, because a whole backlog may be concerned.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final
+
+import apsw
+
+from conversion_relay.service.store.sqlite.queries import QUERIES
+from conversion_relay.service.store.sqlite.times import to_microseconds
+
+_LONGEST_WAIT: Final = timedelta(minutes=5)
+"""Longer than any lease and any pause between two attempts."""
+_PULLED_AT_ONCE: Final = 500
+
+
+def pull_back(connection: apsw.Connection, now: datetime, most: int = _PULLED_AT_ONCE) -> bool:
+    """What waits for longer than any rule lets it goes now; gives whether that was all.
+
+    A negative `most` means every one.
+    """
+    at, latest = to_microseconds(now), to_microseconds(now + _LONGEST_WAIT)
+    connection.execute(QUERIES["pull_back"], {"now": at, "latest": latest, "most": most})
+    pulled = connection.changes()
+    connection.execute(QUERIES["pull_back_ledger"], {"now": at})
+    return pulled != most

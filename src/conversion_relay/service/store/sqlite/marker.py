@@ -1,0 +1,122 @@
+"""A mark that outlives the process: what is kept may have been sent without a note.
+
+It has to be made while the database cannot be written. So it stands in a field of the lock file
+that is there already and is overwritten in place, which a full disk lets happen; where even that
+fails, in a file of the system's temporary folder. A mark too many only parks what could have been
+sent again, one too few counts conversions twice: it is made before anything is sent, and taken
+away after everything was written down. Knows no SQLite.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+FIELD_BYTES = 32
+OWNER_AT, MARK_AT = 0, FIELD_BYTES
+BLANK = b"\n".rjust(FIELD_BYTES)
+_FILE_FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+
+
+def field(number: int) -> bytes:
+    """A number as it stands in a field of the lock file."""
+    return f"{number}\n".encode().rjust(FIELD_BYTES)
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    """The mark of one database.
+
+    Attributes:
+        lock: descriptor of its lock file.
+        file: stands in where that cannot be written.
+    """
+
+    lock: int
+    file: Path
+
+    @staticmethod
+    def of(database: Path, lock: int, folder: Path) -> Marker:
+        """The mark of this database, with its second place in that folder.
+
+        Raises:
+            OSError: there is no database.
+        """
+        place = os.path.realpath(database)
+        name = hashlib.sha256(f"{place}\n{database.stat().st_ino}".encode()).hexdigest()
+        return Marker(lock, folder / f"conversion-relay-{name[:32]}")
+
+    def read(self) -> int | None:
+        """The number of the mark, the smaller one if both places have one; None: no mark.
+
+        One that was not made whole is none: nothing was sent after it.
+        """
+        found = {_number(os.pread(self.lock, FIELD_BYTES, MARK_AT)), _number(self._from_file())}
+        return min((number for number in found if number is not None), default=None)
+
+    def put(self, number: int) -> None:
+        """Make the mark; it is on a disk when this returns.
+
+        Raises:
+            OSError: in neither place.
+        """
+        try:
+            self._write(number)
+        except OSError:
+            self._write_file(number)
+
+    def clear(self) -> None:
+        """Take the mark away.
+
+        Raises:
+            OSError: it is still there.
+        """
+        if os.pread(self.lock, FIELD_BYTES, MARK_AT).strip():
+            os.pwrite(self.lock, BLANK, MARK_AT)
+            os.fsync(self.lock)
+        if self._from_file():
+            self.file.unlink()
+
+    def _write(self, number: int) -> None:
+        os.pwrite(self.lock, field(number), MARK_AT)
+        os.fsync(self.lock)
+
+    def _write_file(self, number: int) -> None:
+        """A file of somebody else under this name is not written into."""
+        with suppress(FileNotFoundError):
+            self.file.unlink()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE_FLAGS
+        descriptor = os.open(self.file, flags, 0o600)
+        try:
+            os.write(descriptor, field(number))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        folder = os.open(self.file.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _from_file(self) -> bytes:
+        """Its content, if it is ours: anybody may write in that folder."""
+        try:
+            descriptor = os.open(self.file, os.O_RDONLY | _FILE_FLAGS)
+        except OSError:
+            return b""
+        try:
+            status = os.fstat(descriptor)
+            ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+            return os.read(descriptor, FIELD_BYTES) if ours else b""
+        finally:
+            os.close(descriptor)
+
+
+def _number(content: bytes) -> int | None:
+    digits = content.strip()
+    is_whole = len(content) == FIELD_BYTES and digits.isdigit()
+    return int(digits) if is_whole else None

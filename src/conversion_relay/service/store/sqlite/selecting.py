@@ -1,0 +1,158 @@
+"""Looking through what is kept, a bounded stretch at a time. Only reads; knows no thread.
+
+A page looks at so many ids of events, however few of them are meant: no call is long, and none
+keeps a snapshot that would hold up the log.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from enum import Enum
+from typing import Final, NamedTuple, cast
+
+import apsw
+import orjson
+
+from conversion_relay.core.plan import Note
+from conversion_relay.errors import SealingError
+from conversion_relay.service.sealing import Sealer
+from conversion_relay.service.store.port import (
+    Disposition,
+    EventPage,
+    KeptDelivery,
+    KeptEvent,
+    Selection,
+)
+from conversion_relay.service.store.sqlite.ingest import body_context
+from conversion_relay.service.store.sqlite.ledger import events_of
+from conversion_relay.service.store.sqlite.originals import SealedOriginals, open_originals
+from conversion_relay.service.store.sqlite.queries import QUERIES
+from conversion_relay.service.store.sqlite.records import (
+    DeliveryRow,
+    delivery_record,
+    optional_moment,
+)
+from conversion_relay.service.store.sqlite.times import nearest_moment, to_microseconds
+
+_STRETCH_EVENTS: Final = 20_000
+
+
+class _EventRow(NamedTuple):
+    """One row of the query `selected_events`, times in microseconds."""
+
+    id: int
+    source: str
+    message_id: str
+    type: str
+    received_at: int
+    disposition: str
+    reason: str | None
+    rejections: str | None
+
+
+def select(
+    connection: apsw.Connection, sealer: Sealer, selection: Selection, after: int, limit: int
+) -> EventPage:
+    """Up to `limit` of the selected events with an id greater than `after`."""
+    oldest, first, newest = connection.execute(QUERIES["event_bounds"], {"after": after}).get
+    if first is None or limit < 1:
+        return EventPage((), None, 1.0)
+    last = first + _STRETCH_EVENTS - 1
+    known_as = _list(events_of(connection, sorted(selection.message_ids)))
+    asked = {
+        **_conditions(selection),
+        "known_as": known_as,
+        "first": first,
+        "last": last,
+        "limit": limit,
+    }
+    found = connection.execute(QUERIES["selected_events"], asked).get
+    rows = [_EventRow(*row) for row in orjson.loads(found.decode(errors="replace"))]
+    reached = rows[-1].id if len(rows) == limit else min(last, newest)
+    share = (reached - oldest + 1) / (newest - oldest + 1)
+    events = _events(connection, sealer, rows)
+    return EventPage(events, None if reached >= newest else reached, share)
+
+
+def body(connection: apsw.Connection, sealer: Sealer, delivery: int) -> bytes | None:
+    """What this delivery would send; None once it is delivered, gone or cannot be opened."""
+    found = connection.execute(QUERIES["body_of"], {"delivery": delivery}).get
+    if found is None:
+        return None
+    source, message_id, destination, mapping, sealed = found
+    with suppress(SealingError):
+        return sealer.open(sealed, body_context(source, message_id, destination, mapping))
+    return None
+
+
+def _conditions(selection: Selection) -> dict[str, str | int | None]:
+    return {
+        "states": _values(selection.states),
+        "dispositions": _values(selection.dispositions),
+        "since": _optional_microseconds(selection.since),
+        "until": _optional_microseconds(selection.until),
+        "destination": selection.destination,
+        "mapping": selection.mapping,
+        "message_ids": _list(sorted(selection.message_ids)) if selection.message_ids else None,
+    }
+
+
+def _events(
+    connection: apsw.Connection, sealer: Sealer, rows: Sequence[_EventRow]
+) -> tuple[KeptEvent, ...]:
+    ids = [row.id for row in rows]
+    originals = _originals(connection, sealer, ids)
+    by_event: dict[int, list[KeptDelivery]] = defaultdict(list)
+    found = connection.execute(QUERIES["deliveries_of_events"], {"events": _list(ids)}).get
+    for event, envelope, event_id, unknown, *row in orjson.loads(found.decode(errors="replace")):
+        record = delivery_record(DeliveryRow(*row))
+        delivery = KeptDelivery(record, envelope, event_id, optional_moment(unknown))
+        by_event[event].append(delivery)
+    return tuple(_event(row, by_event[row.id], originals.get(row.id)) for row in rows)
+
+
+def _originals(
+    connection: apsw.Connection, sealer: Sealer, ids: Sequence[int]
+) -> Mapping[int, bytes]:
+    """The bytes of these events; each chunk is opened once, and a damaged one costs no other."""
+    wanted = frozenset(ids)
+    found: dict[int, bytes] = {}
+    rows = connection.execute(QUERIES["originals_of_events"], {"events": _list(ids)}).fetchall()
+    for row in cast("list[tuple[int, int, bytes]]", rows):
+        with suppress(SealingError):
+            opened = open_originals(SealedOriginals(*row), sealer)
+            found.update((one.event, one.content) for one in opened if one.event in wanted)
+    return found
+
+
+def _event(
+    row: _EventRow, deliveries: Sequence[KeptDelivery], original: bytes | None
+) -> KeptEvent:
+    return KeptEvent(
+        id=row.id,
+        source=row.source,
+        message_id=row.message_id,
+        type=row.type,
+        received_at=nearest_moment(row.received_at),
+        disposition=Disposition(row.disposition),
+        reason=row.reason,
+        rejections=tuple(Note(*note) for note in orjson.loads(row.rejections or "[]")),
+        deliveries=tuple(deliveries),
+        original=original,
+    )
+
+
+def _values(members: Iterable[Enum]) -> str | None:
+    names = sorted(str(member.value) for member in members)
+    return _list(names) if names else None
+
+
+def _list(values: Sequence[str | int]) -> str:
+    return orjson.dumps(list(values)).decode()
+
+
+def _optional_microseconds(moment: datetime | None) -> int | None:
+    return None if moment is None else to_microseconds(moment)

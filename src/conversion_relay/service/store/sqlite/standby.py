@@ -1,0 +1,165 @@
+"""Delivery while the disk cannot be written: a book in memory of claims and of their ends.
+
+Claims are chosen by reading alone, and nothing in the book is given out again before the book is
+written down, which the first transaction that can write does before anything else. A mark that
+outlives the process is made before the first claim, see `marker`: what was sent while nothing
+could be written is known to nobody after a crash.
+
+Used by the thread of the writer, and read from others by `kept_back` alone.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime, timedelta
+
+import apsw
+import orjson
+
+from conversion_relay.errors import StoreUnavailable
+from conversion_relay.service.store.sqlite.claims import (
+    NONE_KEPT_BACK,
+    Claims,
+    Wish,
+    as_claimed,
+    rows_of,
+    settle,
+)
+from conversion_relay.service.store.sqlite.connection import snapshot
+from conversion_relay.service.store.sqlite.groups import Work
+from conversion_relay.service.store.sqlite.marker import Marker
+from conversion_relay.service.store.sqlite.queries import QUERIES
+from conversion_relay.service.store.sqlite.standing import Standing
+from conversion_relay.service.store.sqlite.times import to_microseconds
+
+_OF_THE_DISK = (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError)
+_Claim = tuple[int, int]  # id, fence
+_LeaseRow = list[int | None]  # see the query `keep_leases`
+
+
+def is_of_the_disk(error: Exception) -> bool:
+    """Whether the disk is full, failing or read-only; all else leaves nothing to rely on."""
+    return isinstance(error, _OF_THE_DISK)
+
+
+class Standby:
+    """The book of one database; empty while the disk works."""
+
+    def __init__(self, marker: Marker, standing: Standing, most: int) -> None:
+        self._marker = marker
+        self._standing = standing
+        self._most = most
+        self._marked = False
+        self._leases: dict[int, _LeaseRow] = {}
+        self._ends: list[tuple[str, datetime]] = []
+        self._ended: set[_Claim] = set()
+        self._put_off: dict[str, Work[object]] = {}
+        self._kept_back = NONE_KEPT_BACK
+
+    @property
+    def kept_back(self) -> str:
+        """The deliveries that are not to be given out, a JSON array of ids."""
+        return self._kept_back
+
+    def claim(
+        self, connection: apsw.Connection, wish: Wish, lease: timedelta, now: datetime
+    ) -> Claims | None:
+        """Lease what is wished for, in the book; None when there is nothing.
+
+        Raises:
+            StoreUnavailable: the book is full, the mark cannot be made, or the files were removed
+                or replaced.
+            apsw.Error: the database cannot be read either.
+        """
+        self._standing.require()
+        if len(self._ids()) >= self._most:
+            raise StoreUnavailable("too much was sent since something could be written last")
+        with snapshot(connection):
+            chosen = wish.choose(connection, self._kept_back, now)
+            if chosen is None:
+                return None
+            found = as_claimed(connection, chosen)
+        self._mark(now)
+        at, until = to_microseconds(now), to_microseconds(now + lease)
+        for row in rows_of(found):
+            unknown_at = row.first_unknown_at
+            self._leases[row.id] = [row.id, row.fence, row.attempts, at, until, unknown_at]
+        self._keep_back()
+        return found
+
+    def settle(self, connection: apsw.Connection, rows: str, now: datetime) -> int:
+        """Keep the ends of claims, be they in the book or in the database; gives how many.
+
+        Raises:
+            StoreUnavailable: the files were removed or replaced.
+        """
+        self._standing.require()
+        given = {(row[0], row[1]): row for row in orjson.loads(rows)}
+        try:
+            with snapshot(connection):
+                found: str = connection.execute(QUERIES["claimed"], {"settlements": rows}).get
+        except _OF_THE_DISK:
+            durable = set(given)  # the database will say later
+        else:
+            durable = {(number, fence) for number, fence in orjson.loads(found)}
+        ours = {claim: row for claim, row in given.items() if self._is_ours(claim, durable)}
+        self._ends.append((orjson.dumps(list(ours.values())).decode(), now))
+        self._ended.update(ours)
+        self._keep_back()
+        return len(ours)
+
+    def put_off(self, key: str, work: Work[object]) -> None:
+        """Keep work for later, in place of what was kept under this key.
+
+        Raises:
+            StoreUnavailable: the files were removed or replaced.
+        """
+        self._standing.require()
+        self._put_off[key] = work
+
+    def write(self, connection: apsw.Connection) -> None:
+        """Write the book down, inside a transaction; what the database knows better is left."""
+        if self._leases:
+            rows = orjson.dumps(list(self._leases.values())).decode()
+            connection.execute(QUERIES["keep_leases"], {"leases": rows})
+        for rows, now in self._ends:
+            settle(connection, rows, now)
+        for work in self._put_off.values():
+            work(connection)
+
+    def written(self) -> None:
+        """The transaction was committed: forget the book, and take the mark away."""
+        self._leases.clear()
+        self._ends.clear()
+        self._ended.clear()
+        self._put_off.clear()
+        self._kept_back = NONE_KEPT_BACK
+        if self._marked:
+            with suppress(OSError):  # after the next transaction, then
+                self._marker.clear()
+                self._marked = False
+
+    def _is_ours(self, claim: _Claim, durable: set[_Claim]) -> bool:
+        number, fence = claim
+        lease = self._leases.get(number)
+        is_current = claim in durable if lease is None else lease[1] == fence
+        return is_current and claim not in self._ended
+
+    def _mark(self, now: datetime) -> None:
+        """Once for all claims until the book is written down."""
+        if self._leases:
+            return
+        try:
+            self._marker.put(to_microseconds(now))
+        except OSError as error:
+            raise StoreUnavailable(
+                "nothing can be written, not even a mark that what is kept is being sent "
+                f"({error.strerror})"
+            ) from error
+        self._marked = True
+
+    def _keep_back(self) -> None:
+        self._kept_back = orjson.dumps(list(self._ids())).decode()
+
+    def _ids(self) -> set[int]:
+        return self._leases.keys() | {number for number, _ in self._ended}

@@ -1,0 +1,78 @@
+"""Keeping house: the order of the steps, and which thread does which. Knows no clock.
+
+Looking and removing happen on the writer's thread, in transactions of some milliseconds; originals
+are opened and sealed again elsewhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from conversion_relay.errors import SealingError
+from conversion_relay.service.sealing import Sealer
+from conversion_relay.service.store.port import Retention, Swept
+from conversion_relay.service.store.sqlite import clock, ledger, removal
+from conversion_relay.service.store.sqlite.originals import thinned
+from conversion_relay.service.store.sqlite.reader import Reader
+from conversion_relay.service.store.sqlite.removal import Round, Thinnable
+from conversion_relay.service.store.sqlite.writer import Writer
+
+_ROUND: Final = timedelta(hours=1)
+"""How often what had to be kept longer is looked at again."""
+
+
+class Sweeping:
+    """Removes what is too old, a step at a time; remembers where the last step ended."""
+
+    def __init__(self, writer: Writer, reader: Reader, sealer: Sealer) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._sealer = sealer
+        self._round: Round | None = None
+
+    async def step(self, retention: Retention, now: datetime) -> Swept:
+        """The first of: times that lie ahead, events, bytes of removed events, old ids, pages."""
+        if not await self._writer.call(partial(clock.pull_back, now=now)):
+            return Swept(is_done=False)
+        swept = await self._remove(retention, now)
+        if swept.is_done:
+            swept = swept.then(await self._thin())
+        if swept.is_done:
+            forget = partial(ledger.forget, retention=retention.ledger, now=now)
+            swept = swept.then(await self._writer.call(forget))
+        if swept.is_done:
+            swept = swept.then(await self._writer.call(removal.give_back))
+        return swept
+
+    async def _remove(self, retention: Retention, now: datetime) -> Swept:
+        so_far = self._round
+        if so_far is None or not timedelta() <= now - so_far.begun_at < _ROUND:
+            so_far = Round(now)
+        work = partial(removal.remove_outlived, retention=retention, now=now, so_far=so_far)
+        swept, self._round = await self._writer.call(work)
+        return swept
+
+    async def _thin(self) -> Swept:
+        chunks = await self._reader.run(removal.to_thin)
+        if not chunks:
+            return Swept()
+        results = await asyncio.to_thread(_thin_all, chunks, self._sealer)
+        await self._writer.call(partial(removal.keep_thinned, results=results))
+        return Swept(is_done=False)
+
+
+def _thin_all(chunks: Sequence[Thinnable], sealer: Sealer) -> list[tuple[Thinnable, bytes | None]]:
+    """Each chunk sealed anew; None when it is damaged, which nobody can read anyway."""
+    results: list[tuple[Thinnable, bytes | None]] = []
+    for one in chunks:
+        try:
+            sealed = thinned(one.chunk, one.left, sealer).sealed
+        except SealingError:
+            results.append((one, None))
+        else:
+            results.append((one, sealed))
+    return results

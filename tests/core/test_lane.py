@@ -1,0 +1,222 @@
+"""Lanes: what an answer makes of them, and what they let pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from conversion_relay.core.delivery import (
+    Accepted,
+    Companion,
+    CredentialProblem,
+    Deferred,
+    Outcome,
+    Refused,
+    Suspect,
+    Throttled,
+    Unknown,
+)
+from conversion_relay.core.lane import (
+    Condition,
+    Go,
+    Lane,
+    LanePolicy,
+    Probe,
+    Signal,
+    Wait,
+    answered,
+    resumed,
+    sent,
+    signal_of,
+)
+
+NOW = datetime(2026, 1, 10, 12, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+POLICY = LanePolicy()
+GOOD, BAD, DENIED, SLOW = Accepted(), Unknown("gone"), CredentialProblem("no"), Throttled("slow")
+OUTCOMES: tuple[Outcome, ...] = (
+    *(GOOD, BAD, DENIED, SLOW, Refused("x"), Suspect("x"), Companion("x"), Deferred("x")),
+    Throttled("x", 300 * SECOND),
+)
+
+
+def after(lane: Lane, *outcomes: Outcome, now: datetime = NOW, jitter: float = 0.5) -> Lane:
+    """The lane after one request for each outcome."""
+    for outcome in outcomes:
+        lane = answered(lane, [outcome], POLICY, now, jitter)
+    return lane
+
+
+OPENED = after(Lane(), *[BAD] * 5)
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "signal"),
+    [
+        ([GOOD], Signal.ALIVE),
+        ([Refused("x"), Companion("x"), Companion("x")], Signal.ALIVE),
+        ([Suspect("x"), Suspect("x")], Signal.ALIVE),
+        ([BAD, BAD], Signal.FAILED),
+        ([Deferred("x")], Signal.FAILED),
+        ([SLOW], Signal.THROTTLED),
+        ([DENIED], Signal.REFUSED),
+    ],
+)
+def test_what_an_answer_tells_of_the_lane(outcomes: Sequence[Outcome], signal: Signal) -> None:
+    assert signal_of(outcomes) is signal
+
+
+def test_a_new_lane_flows() -> None:
+    assert Lane().permit(NOW) == Go(1000)
+
+
+def test_failures_in_a_row_open_the_breaker() -> None:
+    shaken = after(Lane(), BAD, BAD, BAD, BAD)
+    assert shaken.condition is Condition.FLOWING
+    opened = after(shaken, BAD)
+    assert (opened.condition, opened.since, opened.reason) == (Condition.OPEN, NOW, "gone")
+    assert opened.permit(NOW) == Wait(NOW + 15 * SECOND)
+    assert opened.permit(NOW + 15 * SECOND) == Probe()
+
+
+def test_an_answer_between_failures_keeps_it_closed() -> None:
+    for good in (GOOD, Refused("x"), Suspect("x")):
+        lane = after(Lane(), *[BAD] * 4, good, *[BAD] * 4)
+        assert lane.condition is Condition.FLOWING
+
+
+def test_in_doubt_no_batch_is_risked() -> None:
+    assert after(Lane(), BAD).permit(NOW) == Go(500)
+    assert after(Lane(), BAD, BAD).permit(NOW) == Probe()
+    assert after(Lane(), BAD, BAD, GOOD).permit(NOW) == Go(1000)
+
+
+@given(jitter=st.floats(0, 0.999))
+def test_probes_follow_each_other_within_ten_to_twenty_seconds(jitter: float) -> None:
+    opened = after(Lane(), *[BAD] * 5, jitter=jitter)
+    probed = sent(opened, POLICY, NOW + 30 * SECOND, jitter)
+    for lane, start in ((opened, NOW), (probed, NOW + 30 * SECOND)):
+        permit = lane.permit(start)
+        assert isinstance(permit, Wait)
+        assert 10 * SECOND <= permit.until - start < 20 * SECOND
+
+
+def test_a_failed_probe_changes_only_the_reason() -> None:
+    opened = OPENED
+    probed = after(sent(opened, POLICY, NOW + 15 * SECOND, 0), Deferred("later"))
+    probed_at = NOW + 15 * SECOND
+    assert probed == replace(
+        opened, reason="later", next_at=probed_at + 10 * SECOND, timed_at=probed_at
+    )
+
+
+def test_a_good_answer_lets_it_flow_again_carefully() -> None:
+    lane = after(OPENED, GOOD, now=NOW + SECOND)
+    assert (lane.condition, lane.since, lane.reason) == (Condition.FLOWING, NOW + SECOND, None)
+    assert lane.permit(NOW + 2 * SECOND) == Probe()
+    lane = after(lane, GOOD)
+    sizes = []
+    for _ in range(4):
+        permit = lane.permit(NOW + 2 * SECOND)
+        assert isinstance(permit, Go)
+        sizes.append(permit.most)
+        lane = after(lane, GOOD)
+    assert sizes == [8, 64, 512, 1000]
+
+
+def test_the_first_failure_after_a_probe_stops_it_again() -> None:
+    lane = after(OPENED, GOOD)
+    assert after(lane, BAD).condition is Condition.OPEN
+    assert after(lane, GOOD, BAD, BAD).condition is Condition.FLOWING
+
+
+def test_requests_shrink_with_failures() -> None:
+    assert after(Lane(), BAD).permit(NOW) == Go(500)
+    assert after(Lane(), BAD, GOOD).permit(NOW) == Go(1000)
+    assert after(replace(Lane(), most=1), BAD).permit(NOW) == Go(1)
+
+
+def test_refused_credentials_hold_it_at_once() -> None:
+    held = after(Lane(), DENIED)
+    assert held.condition is Condition.HELD
+    assert held.permit(NOW) == Wait(NOW + 20 * SECOND)
+    probed = sent(held, POLICY, NOW + 20 * SECOND, 0.9)
+    assert probed.permit(NOW + 39 * SECOND) == Wait(NOW + 40 * SECOND)
+    assert after(probed, BAD, SLOW, DENIED).condition is Condition.HELD
+    assert after(probed, GOOD).condition is Condition.FLOWING
+
+
+def test_an_open_lane_whose_probe_is_denied_is_held() -> None:
+    assert after(OPENED, DENIED).condition is Condition.HELD
+
+
+def test_somebody_may_have_it_tried_at_once() -> None:
+    held = after(Lane(), DENIED)
+    assert resumed(held, NOW + SECOND).permit(NOW + SECOND) == Probe()
+    assert resumed(Lane(), NOW) == Lane()
+
+
+@pytest.mark.parametrize("outcomes", [[BAD] * 5, [DENIED], [SLOW], [Throttled("x", 60 * SECOND)]])
+def test_a_clock_that_was_set_back_keeps_no_lane_waiting(outcomes: list[Outcome]) -> None:
+    stopped = after(Lane(), *outcomes)
+    assert isinstance(stopped.permit(NOW), Wait)
+    earlier = NOW - timedelta(hours=2)
+    assert stopped.permit(earlier) == Probe()
+    assert sent(stopped, POLICY, earlier, 0).permit(earlier) != Probe(), "but probes keep pace"
+    flowing = sent(replace(Lane(), per_second=0.2), POLICY, NOW, 0)
+    assert flowing.permit(earlier) == Go(1000)
+
+
+def test_the_partners_own_time_is_kept() -> None:
+    lane = after(Lane(), Throttled("slow", 300 * SECOND))
+    assert lane.condition is Condition.THROTTLED
+    assert lane.permit(NOW + 299 * SECOND) == Wait(NOW + 300 * SECOND)
+    assert after(Lane(), SLOW).permit(NOW) == Wait(NOW + 15 * SECOND)
+
+
+def _run(lane: Lane, requests: int, pace: timedelta) -> Lane:
+    for number in range(requests):
+        lane = sent(lane, POLICY, NOW + number * pace, 0.5)
+    return lane
+
+
+def test_throttling_halves_the_rate_there_was() -> None:
+    busy = _run(Lane(), 150, SECOND / 100)  # a whole second at 100, and half of the next
+    slowed = after(busy, SLOW, now=NOW + 1.5 * SECOND)
+    assert slowed.per_second == 50
+    again = after(replace(slowed, condition=Condition.FLOWING), SLOW)
+    assert again.per_second == 25
+    idle = after(replace(again, condition=Condition.FLOWING, count=0, last_rate=0), SLOW)
+    assert idle.per_second == POLICY.least_per_second
+
+
+def test_good_answers_make_it_faster_bit_by_bit() -> None:
+    slow = replace(Lane(), per_second=4.0)
+    assert after(slow, GOOD).per_second == 4.25
+    assert after(replace(slow, per_second=0.2), GOOD).per_second == 1.2
+    assert after(Lane(), GOOD).per_second == POLICY.requests_per_second
+
+
+@given(st.lists(st.sampled_from(OUTCOMES), max_size=12), st.floats(0.2, 900))
+def test_requests_keep_their_distance(outcomes: list[Outcome], per_second: float) -> None:
+    lane, now = replace(Lane(), per_second=per_second), NOW
+    times: list[datetime] = []
+    for outcome in outcomes:
+        permit = lane.permit(now)
+        if isinstance(permit, Wait):
+            assert permit.until > now
+            now = permit.until
+        lane = sent(lane, POLICY, now, 0.5)
+        times.append(now)
+        lane = answered(lane, [outcome], POLICY, now, 0.5)
+        assert POLICY.least_per_second <= lane.per_second <= POLICY.requests_per_second
+        assert 1 <= lane.most <= POLICY.batch
+        assert (lane.condition is Condition.FLOWING) == (lane.reason is None)
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert all(gap >= SECOND / 900 - timedelta(microseconds=1) for gap in gaps)

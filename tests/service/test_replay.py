@@ -1,0 +1,136 @@
+"""A page of a replay: planned as of the day the event came, told to the workers, never twice."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import cast
+
+import orjson
+import pytest
+
+from conversion_relay.core.decoding import Decoded, Unusable
+from conversion_relay.core.delivery import State
+from conversion_relay.service.http.planning import Planner
+from conversion_relay.service.judging import Fate, Wanted
+from conversion_relay.service.replay import NO_NAME, Replay, Source, element_of, segment_name
+from conversion_relay.service.sealing import Sealer
+from conversion_relay.service.store.port import (
+    Disposition,
+    EventPage,
+    KeptEvent,
+    NewEvent,
+    Requeue,
+    Selection,
+    Store,
+)
+from conversion_relay.service.store.sqlite import open_store
+from support.lines import Lines
+from support.toy import hello, target
+
+CAME = datetime(2026, 1, 14, 9, 30, tzinfo=UTC)
+TODAY = CAME + timedelta(days=2)
+LEASE = timedelta(seconds=60)
+UNPLANNED = Wanted(Selection(dispositions=frozenset({Disposition.UNMATCHED})))
+HELLO = orjson.dumps(hello().payload)
+
+
+@dataclass(slots=True)
+class Bench:
+    """A store, the replay over it, and how often the workers were told."""
+
+    store: Store
+    replay: Replay
+    told: list[None] = field(default_factory=list)
+
+    async def keep(
+        self, original: bytes, disposition: Disposition = Disposition.UNMATCHED
+    ) -> None:
+        """An event of which nothing was made."""
+        event = NewEvent("default", "m-1", "track", CAME, original, disposition)
+        await self.store.append([event])
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    store = await open_store(tmp_path / "relay.db", Sealer([bytes(32)]))
+    told: list[None] = []
+    log = Lines()
+    planner = Planner((target(),), 64 * 1024, lambda: TODAY, log)
+    arrived = lambda: told.append(None)  # noqa: E731 - a callback in one word
+    yield Bench(store, Replay(store, planner.plan_received, lambda: TODAY, arrived, log), told)
+    await store.close()
+
+
+async def test_it_is_planned_as_of_the_day_it_came_and_due_today(bench: Bench) -> None:
+    await bench.keep(HELLO)
+    page = await bench.replay.send(UNPLANNED, Source.ORIGINAL, 0)
+    assert (page.counts, page.after) == ({("Hello", Fate.SENT): 1}, None)
+    assert await bench.store.claim("toy", 10, LEASE, TODAY - timedelta(seconds=1)) == ()
+    (claim,) = await bench.store.claim("toy", 10, LEASE, TODAY)
+    assert orjson.loads(claim.body)["at"] == CAME.isoformat()
+    assert (claim.event_id, claim.accepted_at) == ("m-1", TODAY)
+
+
+async def test_the_workers_are_told_only_when_there_is_something(bench: Bench) -> None:
+    await bench.keep(HELLO)
+    await bench.replay.preview(UNPLANNED, Source.ORIGINAL, 0)
+    assert bench.told == []
+    await bench.replay.send(UNPLANNED, Source.ORIGINAL, 0)
+    assert bench.told == [None]
+    again = await bench.replay.send(UNPLANNED, Source.ORIGINAL, 0)
+    assert (again.counts, bench.told) == ({}, [None])
+
+
+async def test_two_at_once_send_it_once(bench: Bench) -> None:
+    """Both have looked before either writes; what the second finds then is another state."""
+    await bench.keep(HELLO)
+    (found,) = (await bench.store.select(UNPLANNED.selection, 0, 10)).events
+    await bench.replay.send(UNPLANNED, Source.ORIGINAL, 0)
+    late = replace(bench.replay, store=cast("Store", _Stale(bench.store, found)))
+    page = await late.send(UNPLANNED, Source.ORIGINAL, 0)
+    assert page.counts == {("Hello", Fate.CHANGED): 1}
+    assert (await bench.store.totals()).deliveries == {("toy", State.PENDING): 1}
+
+
+@dataclass(frozen=True, slots=True)
+class _Stale:
+    """A store that shows an event as it was."""
+
+    store: Store
+    event: KeptEvent
+
+    async def select(self, *_: object) -> EventPage:
+        return EventPage((self.event,), None, 1.0)
+
+    async def requeue(self, requeues: Sequence[Requeue], now: datetime) -> tuple[bool, ...]:
+        return await self.store.requeue(requeues, now)
+
+
+@pytest.mark.parametrize("original", [b"\xff", b"5", b"{", b"[" * 100_000])
+async def test_what_is_no_event_is_none_today_either(bench: Bench, original: bytes) -> None:
+    await bench.keep(original, Disposition.QUARANTINED)
+    wanted = Wanted(Selection(dispositions=frozenset({Disposition.QUARANTINED})))
+    page = await bench.replay.send(wanted, Source.ORIGINAL, 0)
+    assert page.counts == {(NO_NAME, Fate.NO_EVENT): 1}
+    assert all(note.reason for note in page.reasons)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (b'{"event":"Hello","type":"track"}', "Hello"),
+        (b'{"type":"page"}', "page"),
+        (b'{"event":5,"type":"track"}', "track"),
+        (b'{"event":"","type":""}', None),
+        (b"[]", None),
+        (b"\xff", None),
+    ],
+)
+def test_the_name_of_an_event(text: bytes, name: str | None) -> None:
+    element = element_of(text)
+    assert isinstance(element, Decoded | Unusable)
+    assert segment_name(element) == name
+    assert element_of(None) is None
