@@ -120,6 +120,41 @@ async def test_a_poisoned_batch_costs_the_others_nothing(store: SqliteStore) -> 
         assert sum(b'"name":"%s"' % name in content for content in arrived) == 1
 
 
+async def test_a_thousand_poisoned_events_of_one_batch_end_one_by_one(store: SqliteStore) -> None:
+    """Each is named in turn, and its companions go again."""
+    names = [f"poison-{number}" for number in range(1_000)]
+    wire = ScriptedWire(lambda _: WireResponse(409, b""))
+    worker = _worker(store, VirtualTime(), wire)
+    worker.dispatch = replace(worker.dispatch, destination=replace(Toy(), max_batch=1_000))
+    await _keep(store, *names)
+    assert await worker.step() == 1_000
+    assert len(wire.sent) == 1_000
+    states = await _states(store, *names)
+    assert set(states.values()) == {State.DEAD}
+
+
+async def test_what_is_left_of_a_batch_at_the_stop_was_certainly_not_taken(
+    store: SqliteStore,
+) -> None:
+    clock, wire = VirtualTime(), ScriptedWire(lambda _: WireResponse(400, b""))
+    worker = _worker(store, clock, wire)
+    await _keep_unrecognisable(store, "a")
+    await _keep_unrecognisable(store, "b")
+
+    def stop(_: bytes) -> WireResponse:
+        raise asyncio.CancelledError
+
+    def refuse(_: bytes) -> WireResponse:
+        wire.answer = stop
+        return WireResponse(400, b"")
+
+    wire.answer = refuse
+    with pytest.raises(asyncio.CancelledError):
+        await worker.step()
+    states = await _states(store, "a", "b")
+    assert states == {"a": State.UNCERTAIN, "b": State.PENDING}
+
+
 @pytest.mark.parametrize("certain", [True, False])
 async def test_a_failure_is_tried_again_when_due(store: SqliteStore, certain: bool) -> None:
     answers: list[WireResponse | TransportFailure] = [

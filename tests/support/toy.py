@@ -8,7 +8,14 @@ from datetime import datetime
 
 import orjson
 
-from conversion_relay.core.delivery import Accepted, Outcome, Refused, Suspect, WireResponse
+from conversion_relay.core.delivery import (
+    Accepted,
+    Companion,
+    Outcome,
+    Refused,
+    Suspect,
+    WireResponse,
+)
 from conversion_relay.core.destination import (
     Action,
     Built,
@@ -54,7 +61,10 @@ class Greet:
 
 @dataclass(frozen=True, slots=True)
 class Toy:
-    """Sends greetings; an answer is a status: 200 accepts all, 400 names nobody, 410 refuses."""
+    """Sends greetings; an answer is a status.
+
+    200 accepts all, 400 names nobody, 409 names the first, 410 refuses.
+    """
 
     title: str = "Toy"
     max_batch: int = 8
@@ -71,6 +81,8 @@ class Toy:
             return (Accepted(),) * size
         if reply.status == 400 and size > 1:
             return (Suspect("one of these"),) * size
+        if reply.status == 409:
+            return (Refused("the first"), *(Companion("of the first"),) * (size - 1))
         return (Refused("not this one"),) * size
 
 

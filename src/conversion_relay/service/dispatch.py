@@ -7,7 +7,7 @@ follows from it the retry policy's and the lane's. When a batch is sent is the w
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,7 +28,7 @@ from conversion_relay.core.delivery import (
     WireResponse,
 )
 from conversion_relay.core.destination import Destination, OutgoingRequest
-from conversion_relay.core.lane import Go, Probe, Wait
+from conversion_relay.core.lane import Condition, Go, Wait
 from conversion_relay.errors import StoreError
 from conversion_relay.service.lane_keeper import LaneKeeper
 from conversion_relay.service.logs import fault
@@ -104,7 +104,19 @@ class Dispatch:
         return sendable
 
     async def _deliver(self, batch: Sequence[ClaimedDelivery], until: datetime) -> None:
-        """One request; who was refused only together with others goes again at once."""
+        """Request after request; who was refused only together with others goes again at once."""
+        parts = deque(await self._request(batch))
+        try:
+            while parts and await self._may_go_on(until):
+                self.lane.sent()
+                part = [delivery for delivery, _ in parts.popleft()]
+                parts.extendleft(reversed(await self._request(part)))
+        finally:
+            left = [end for part in parts for end in part]
+            await asyncio.shield(self._settle(left, self.around.clock()))
+
+    async def _request(self, batch: Sequence[ClaimedDelivery]) -> list[list[End]]:
+        """One request, and its ends recorded; gives those that may go again, in parts."""
         credential, sent_at = self.lane.credential, self.around.clock()
         reply = await self._send(batch, credential)
         ends = list(zip(batch, self._outcomes(len(batch), reply), strict=True))
@@ -113,12 +125,7 @@ class Dispatch:
         outcomes = [outcome for _, outcome in ends]
         self._tell(outcomes, reply)
         await self.lane.answered(outcomes, credential)
-        for part in _parts(ends):
-            if await self._may_go_on(until):
-                self.lane.sent()
-                await self._deliver([delivery for delivery, _ in part], until)
-            else:
-                await self._settle(part, sent_at)
+        return _parts(ends)
 
     async def _send(self, batch: Sequence[ClaimedDelivery], credential: str) -> Reply:
         """What came back; stopped meanwhile, the lease is given back."""
@@ -138,15 +145,14 @@ class Dispatch:
         return ((Deferred if reply.certain else Unknown)(reply.reason),) * size
 
     async def _may_go_on(self, until: datetime) -> bool:
-        """Whether the lane lets more go within the lease; waits for its turn."""
-        match self.lane.permit():
-            case Go():
-                return self.around.clock() < until
-            case Wait(turn) if turn < until:
-                await self.around.sleep((turn - self.around.clock()).total_seconds())
-                return isinstance(self.lane.permit(), Go)
-            case Wait() | Probe():
+        """Whether the lane lets more go within the lease; in one that flows it waits its turn."""
+        permit, lane = self.lane.permit(), self.lane.lane
+        if isinstance(permit, Wait) and lane.condition is Condition.FLOWING:
+            if permit.until >= until:
                 return False
+            await self.around.sleep((permit.until - self.around.clock()).total_seconds())
+            permit = self.lane.permit()
+        return isinstance(permit, Go) and self.around.clock() < until
 
     async def _settle(self, ends: Sequence[End], sent_at: datetime) -> None:
         now, settle = self.around.clock(), self.policy.settle

@@ -240,6 +240,6 @@ class LaneShown(_Shown):
     condition: Condition
     since: AwareDatetime | None = Field(description="null: it has flowed since the start")
     reason: str | None = Field(description="why it does not flow, in the partner's words")
-    next_at: AwareDatetime | None = Field(description="nothing is sent before")
+    next_at: AwareDatetime | None = Field(description="when it is tried next; null: it flows")
     requests_per_second: float = Field(description="at most")
     batch: int = Field(description="deliveries in the next request, at most")

@@ -11,6 +11,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Path
 
+from conversion_relay.core.lane import Condition
 from conversion_relay.service.http.forms import LaneShown
 from conversion_relay.service.worker import Worker
 
@@ -43,7 +44,7 @@ def _shown(worker: Worker) -> LaneShown:
         condition=lane.condition,
         since=lane.since,
         reason=lane.reason,
-        next_at=lane.next_at,
+        next_at=None if lane.condition is Condition.FLOWING else lane.next_at,
         requests_per_second=lane.per_second,
         batch=lane.most,
     )
