@@ -7,11 +7,13 @@ READY  := $(VENV)/.ready
 # Two workers leave a core to the servers the tests start. One `make test WORKERS=0` runs in one process.
 WORKERS ?= 2
 ONCE ?=
+# What `make test-faults` tries: full, or short as CI does (at most ten minutes on two slow cores).
+FAULTS ?= full
 
-.PHONY: help demo run test check fuzz format bench lock clean
+.PHONY: help demo run test test-faults check fuzz format bench lock clean
 
 help:  ## Show the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
 $(READY): requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -32,6 +34,9 @@ test: $(READY)  ## The whole test suite with coverage
 	$(BIN)/coverage run -m pytest $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS)) $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --format=total | sed 's/^/coverage, percent: /'
+
+test-faults: $(READY)  ## Kills, power cuts, outages: a line of figures each; FAULTS=short takes minutes
+	RELAY_TEST_FAULTS=$(FAULTS) $(BIN)/pytest -q -p no:cacheprovider tests/faults $(ARGS)
 
 check: $(READY)  ## Format, lint, types, architecture contracts, docs against code
 	$(BIN)/ruff format --check .

@@ -81,7 +81,7 @@ class Dispatch:
         """
         until = self.around.clock() + LEASE - _SEND_ROOM
         try:
-            sendable = await self._set_aside(batch)
+            sendable = await self.set_aside(batch)
             if sendable:
                 await self._deliver(sendable, until)
         except StoreError as error:
@@ -89,8 +89,12 @@ class Dispatch:
         except Exception as error:  # noqa: BLE001 - one broken batch must not end the loop
             self.around.log.error("delivery.broken", destination=self.name, **fault(error))
 
-    async def _set_aside(self, batch: Sequence[ClaimedDelivery]) -> list[ClaimedDelivery]:
-        """Parks what may have arrived and must not go again; gives the others."""
+    async def set_aside(self, batch: Sequence[ClaimedDelivery]) -> list[ClaimedDelivery]:
+        """Parks what may have arrived and must not go again; gives the others.
+
+        Raises:
+            StoreError: that could not be recorded.
+        """
         now = self.around.clock()
         parked: list[tuple[ClaimedDelivery, Transition]] = []
         sendable: list[ClaimedDelivery] = []

@@ -8,10 +8,12 @@ certain.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import cache
 from types import TracebackType
 from typing import Final, Self
 
@@ -86,6 +88,7 @@ class Sender:
             follow_redirects=False,
             trust_env=False,
             proxy=proxy_url,
+            verify=_tls(),
             headers={"Accept-Encoding": "identity", "User-Agent": "conversion-relay"},
         )
         self._retrying = AsyncRetrying(
@@ -139,6 +142,12 @@ class Sender:
             if len(body) >= self._limits.max_response_bytes:
                 break
         return bytes(body[: self._limits.max_response_bytes])
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for all connections of the process: it takes megabytes and a good part of a second."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 def _seconds(retry_after: str, now: datetime) -> float | None:

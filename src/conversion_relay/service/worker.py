@@ -141,22 +141,30 @@ class Worker:
         batch = await self._claim()
         if batch:
             self._send_beside(batch)
-        elif isinstance(permit, Probe):
-            await self._wait(self.around.clock() + _LONGEST_WAIT)
+        else:
+            await self._wait_for_a_due_one()
 
     def _slots(self, permit: Go | Probe) -> int:
         return self.max_in_flight + (PROBES_IN_FLIGHT if isinstance(permit, Probe) else 0)
 
     async def _is_due(self) -> bool:
         """Whether something is, and has waited for others; else waits until that may be."""
-        due = await self.store.next_due(self.name)
-        now = self.around.clock()
+        due, now = await self.store.next_due(self.name), self.around.clock()
         if due is None or due > now:
-            await self._wait(min(due or now + _LONGEST_WAIT, now + _LONGEST_WAIT))
+            await self._wait_at_most(due, now)
             return False
         if now - due < LINGER:
             await self.around.sleep((LINGER - (now - due)).total_seconds())
         return True
+
+    async def _wait_for_a_due_one(self) -> None:
+        """Nothing could be claimed: what is due by now is not for us to send."""
+        due, now = await self.store.next_due(self.name), self.around.clock()
+        await self._wait_at_most(due if due is not None and due > now else None, now)
+
+    async def _wait_at_most(self, due: datetime | None, now: datetime) -> None:
+        latest = now + _LONGEST_WAIT
+        await self._wait(latest if due is None else min(due, latest))
 
     async def _claim(self) -> tuple[ClaimedDelivery, ...]:
         """What the lane permits now; it learns of it at once, before the next turn asks again."""
@@ -168,10 +176,18 @@ class Worker:
             most = min(permit.most, self.dispatch.destination.max_batch)
             batch = await self.store.claim(self.name, most, LEASE, now)
         else:
-            batch = await self.store.claim_probe(self.name, LEASE, now)
+            batch = await self._claim_probe()
         if batch:
             lane.sent()
         return batch
+
+    async def _claim_probe(self) -> tuple[ClaimedDelivery, ...]:
+        """One that may be sent; what may not is parked on the way, and costs no probe."""
+        while not self._stopping.is_set():
+            found = await self.store.claim_probe(self.name, LEASE, self.around.clock())
+            if not found or await self.dispatch.set_aside(found):
+                return found
+        return ()
 
     def _send_beside(self, batch: Sequence[ClaimedDelivery]) -> None:
         task = asyncio.create_task(self._deliver(batch))
