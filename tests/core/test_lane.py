@@ -28,13 +28,12 @@ from conversion_relay.core.lane import (
     Lane,
     LanePolicy,
     Probe,
-    Signal,
     Wait,
     answered,
     resumed,
     sent,
-    signal_of,
 )
+from conversion_relay.core.signal import Answer, Signal
 
 NOW = datetime(2026, 1, 10, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -46,10 +45,12 @@ OUTCOMES: tuple[Outcome, ...] = (
 )
 
 
-def after(lane: Lane, *outcomes: Outcome, now: datetime = NOW, jitter: float = 0.5) -> Lane:
-    """The lane after one request for each outcome."""
+def after(
+    lane: Lane, *outcomes: Outcome, now: datetime = NOW, jitter: float = 0.5, size: int = 1
+) -> Lane:
+    """The lane after one request for each outcome, of so many deliveries each."""
     for outcome in outcomes:
-        lane = answered(lane, [outcome], POLICY, now, jitter)
+        lane = answered(lane, Answer([outcome] * size, now, now, jitter), POLICY)
     return lane
 
 
@@ -69,7 +70,7 @@ OPENED = after(Lane(), *[BAD] * 5)
     ],
 )
 def test_what_an_answer_tells_of_the_lane(outcomes: Sequence[Outcome], signal: Signal) -> None:
-    assert signal_of(outcomes) is signal
+    assert Answer(outcomes, NOW, NOW, 0.5).signal is signal
 
 
 def test_a_new_lane_flows() -> None:
@@ -92,9 +93,11 @@ def test_an_answer_between_failures_keeps_it_closed() -> None:
 
 
 def test_in_doubt_no_batch_is_risked() -> None:
-    assert after(Lane(), BAD).permit(NOW) == Go(500)
-    assert after(Lane(), BAD, BAD).permit(NOW) == Probe()
-    assert after(Lane(), BAD, BAD, GOOD).permit(NOW) == Go(1000)
+    doubtful = after(Lane(), BAD, BAD, size=1000)
+    assert doubtful.permit(NOW) == Probe()
+    probed = sent(doubtful, POLICY, NOW, 0.5)
+    assert probed.permit(NOW) == Wait(NOW + 4 * SECOND), "those before may hang"
+    assert after(doubtful, GOOD).permit(NOW) == Go(500)
 
 
 @given(jitter=st.floats(0, 0.999))
@@ -105,6 +108,13 @@ def test_probes_follow_each_other_within_ten_to_twenty_seconds(jitter: float) ->
         permit = lane.permit(start)
         assert isinstance(permit, Wait)
         assert 10 * SECOND <= permit.until - start < 20 * SECOND
+
+
+def test_what_hung_for_long_before_it_failed_has_waited_enough() -> None:
+    answer = Answer([BAD], NOW, NOW + 20 * SECOND, 0.5)
+    opened = answered(after(Lane(), *[BAD] * 4), answer, POLICY)
+    assert opened.condition is Condition.OPEN
+    assert opened.permit(NOW + 20 * SECOND) == Probe()
 
 
 def test_a_failed_probe_changes_only_the_reason() -> None:
@@ -120,14 +130,13 @@ def test_a_good_answer_lets_it_flow_again_carefully() -> None:
     lane = after(OPENED, GOOD, now=NOW + SECOND)
     assert (lane.condition, lane.since, lane.reason) == (Condition.FLOWING, NOW + SECOND, None)
     assert lane.permit(NOW + 2 * SECOND) == Probe()
-    lane = after(lane, GOOD)
-    sizes = []
-    for _ in range(4):
+    sizes = [1]
+    while sizes[-1] < 1000:
+        lane = after(lane, GOOD, size=sizes[-1], now=NOW + 2 * SECOND)
         permit = lane.permit(NOW + 2 * SECOND)
         assert isinstance(permit, Go)
         sizes.append(permit.most)
-        lane = after(lane, GOOD)
-    assert sizes == [8, 64, 512, 1000]
+    assert sizes == [1, 8, 64, 512, 1000]
 
 
 def test_the_first_failure_after_a_probe_stops_it_again() -> None:
@@ -136,10 +145,26 @@ def test_the_first_failure_after_a_probe_stops_it_again() -> None:
     assert after(lane, GOOD, BAD, BAD).condition is Condition.FLOWING
 
 
-def test_requests_shrink_with_failures() -> None:
-    assert after(Lane(), BAD).permit(NOW) == Go(500)
-    assert after(Lane(), BAD, GOOD).permit(NOW) == Go(1000)
+def test_requests_shrink_with_failures_and_grow_with_what_was_proven() -> None:
+    lane = after(Lane(), BAD, size=1000)
+    assert lane.permit(NOW) == Go(500)
+    assert after(lane, GOOD).permit(NOW) == Go(500), "one alone proves nothing of sizes"
+    assert after(lane, BAD, GOOD).permit(NOW) == Go(500)
+    assert after(lane, GOOD, size=500).permit(NOW) == Go(510), "carefully, from what is safe"
     assert after(replace(Lane(), most=1), BAD).permit(NOW) == Go(1)
+
+
+def test_a_link_that_is_too_slow_for_large_requests_is_used_well() -> None:
+    """What takes longer than the time-out fails: here whatever has more than 300."""
+    lane, sizes = Lane(), []
+    for _ in range(60):
+        permit = lane.permit(NOW + timedelta(hours=1))
+        most = permit.most if isinstance(permit, Go) else 1
+        lane = after(lane, GOOD if most <= 300 else BAD, size=most)
+        sizes.append(most)
+    late = sizes[10:]
+    assert sum(size > 300 for size in late) <= len(late) / 10, "few attempts are lost"
+    assert sum(size for size in late if size <= 300) / len(late) > 150, "and most of it is used"
 
 
 def test_refused_credentials_hold_it_at_once() -> None:
@@ -154,6 +179,20 @@ def test_refused_credentials_hold_it_at_once() -> None:
 
 def test_an_open_lane_whose_probe_is_denied_is_held() -> None:
     assert after(OPENED, DENIED).condition is Condition.HELD
+
+
+def test_a_late_answer_says_nothing_of_a_lane_that_has_become_another() -> None:
+    later = NOW + 60 * SECOND
+    for stopped in (after(Lane(), DENIED, now=later), after(Lane(), SLOW, now=later)):
+        for outcome in (GOOD, BAD, DENIED, SLOW):
+            assert after(stopped, outcome, now=NOW) == stopped
+    resumed_lane = after(after(Lane(), DENIED), GOOD, now=later)
+    for outcome in (BAD, DENIED, SLOW):
+        assert after(resumed_lane, outcome, now=NOW) == resumed_lane
+    opened = after(Lane(), *[BAD] * 5, now=later)
+    assert after(opened, GOOD, now=NOW).condition is Condition.FLOWING, (
+        "but that it answers at all"
+    )
 
 
 def test_somebody_may_have_it_tried_at_once() -> None:
@@ -178,6 +217,9 @@ def test_the_partners_own_time_is_kept() -> None:
     assert lane.condition is Condition.THROTTLED
     assert lane.permit(NOW + 299 * SECOND) == Wait(NOW + 300 * SECOND)
     assert after(Lane(), SLOW).permit(NOW) == Wait(NOW + 15 * SECOND)
+    soon = after(Lane(), Throttled("slow", SECOND))
+    assert soon.permit(NOW) == Wait(NOW + 15 * SECOND), "no more often than probes go"
+    assert after(lane, Throttled("slow", 30 * SECOND)).permit(NOW) == lane.permit(NOW)
 
 
 def _run(lane: Lane, requests: int, pace: timedelta) -> Lane:
@@ -190,7 +232,7 @@ def test_throttling_halves_the_rate_there_was() -> None:
     busy = _run(Lane(), 150, SECOND / 100)  # a whole second at 100, and half of the next
     slowed = after(busy, SLOW, now=NOW + 1.5 * SECOND)
     assert slowed.per_second == 50
-    again = after(replace(slowed, condition=Condition.FLOWING), SLOW)
+    again = after(replace(slowed, condition=Condition.FLOWING, since=NOW), SLOW)
     assert again.per_second == 25
     idle = after(replace(again, condition=Condition.FLOWING, count=0, last_rate=0), SLOW)
     assert idle.per_second == POLICY.least_per_second
@@ -214,7 +256,7 @@ def test_requests_keep_their_distance(outcomes: list[Outcome], per_second: float
             now = permit.until
         lane = sent(lane, POLICY, now, 0.5)
         times.append(now)
-        lane = answered(lane, [outcome], POLICY, now, 0.5)
+        lane = answered(lane, Answer([outcome], now, now, 0.5), POLICY)
         assert POLICY.least_per_second <= lane.per_second <= POLICY.requests_per_second
         assert 1 <= lane.most <= POLICY.batch
         assert (lane.condition is Condition.FLOWING) == (lane.reason is None)

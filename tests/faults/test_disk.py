@@ -25,11 +25,14 @@ import httpx
 import pytest
 
 from conversion_relay.core.delivery import State
+from conversion_relay.errors import StoreUnavailable
 from conversion_relay.sandbox import Sandbox, create_sandbox
 from conversion_relay.sandbox import running as running_sandbox
 from conversion_relay.service.app import Outside, now, open_relay
 from conversion_relay.service.configuration import load
 from conversion_relay.service.relay import Relay
+from conversion_relay.service.sealing import Sealer, load_or_create_keys
+from conversion_relay.service.store.sqlite import open_store
 from faults.conftest import Report, size_of
 from faults.judge import Verdict, hashes, judge, targets
 from support.disk import BROKEN, FULL, READ_ONLY, Disk, failing_disk
@@ -233,6 +236,24 @@ async def test_delivery_goes_on_while_nothing_can_be_written(
         f"{len(refused)} requests refused (503); {verdict}, 0 copies; "
         f"writes again after {recovery:.1f} s",
     )
+
+
+def _read_only(folder: Path) -> None:
+    run(["mount", "-o", "remount,ro", str(folder)], check=True)  # noqa: S603, S607 - the test's own
+
+
+@pytest.mark.parametrize("strike", [lambda folder: SmallDisk(folder).strike(), _read_only])
+async def test_a_start_on_a_disk_in_trouble_may_be_tried_again(
+    tmp_path: Path, strike: Callable[[Path], None]
+) -> None:
+    """Not as with a wrong configuration, after which a supervisor gives up."""
+    with small_disk(tmp_path):
+        strike(tmp_path)
+        for path in (tmp_path / "relay.db", tmp_path / "new" / "relay.db"):
+            with pytest.raises(StoreUnavailable, match=r"cannot be used: (No space|Read-only)"):
+                load_or_create_keys(None, path)
+            with pytest.raises(StoreUnavailable, match=r"cannot be used: (No space|Read-only)"):
+                await open_store(path, Sealer([bytes(32)]))
 
 
 async def _deliver_until_killed(folder: Path, api_url: str) -> None:

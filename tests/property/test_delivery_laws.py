@@ -124,3 +124,32 @@ def test_every_event_ends_and_none_counts_twice(chapters: list[_Chapter]) -> Non
             await world.simulation.stop()
 
     asyncio.run(main())
+
+
+_POISONS: list[Mood] = ["error", "timeout", "lost", "forbidden", "denied"]
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    poison=st.sampled_from(_POISONS),
+    gaps=st.lists(st.sampled_from([0.0, 1.0, 30.0, 300.0]), min_size=1, max_size=12),
+)
+def test_one_event_that_tiktok_cannot_take_stops_no_other(poison: Mood, gaps: list[float]) -> None:
+    """Every other one arrives within two minutes, however rare or many they are."""
+
+    async def main() -> None:
+        with TemporaryDirectory() as folder:
+            world = _World(Path(folder))
+            simulation, time = world.simulation, world.time
+            simulation.tiktok.poison[b'"event_id":"m-poison"'] = poison
+            await simulation.start()
+            await simulation.keep([orjson.dumps(order("m-poison"))])
+            for number, gap in enumerate(gaps):
+                await simulation.run_to(time.now + timedelta(seconds=gap))
+                await simulation.keep([orjson.dumps(order(f"m-{number}"))])
+            await simulation.run_to(time.now + timedelta(minutes=2))
+            arrived = {str(one.event_id) for one in simulation.sandbox.ledger.conversions()}
+            assert arrived >= {f"m-{number}" for number, _ in enumerate(gaps)}
+            await simulation.stop()
+
+    asyncio.run(main())

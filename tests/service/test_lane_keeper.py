@@ -39,12 +39,15 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 
 def keeper(
-    store: SqliteStore, credential: str = "token", log: Lines | None = None
+    store: SqliteStore,
+    credential: str = "token",
+    log: Lines | None = None,
+    settings: str = "pixel",
 ) -> tuple[LaneKeeper, Metrics]:
     """A keeper of the lane of `tiktok`, and the metrics that show it."""
     clock, metrics = VirtualTime(NOW), Metrics()
     around = Surroundings(clock, lambda: 0.5, metrics, log or Lines(), clock.sleep)
-    return LaneKeeper("tiktok", credential, store, LanePolicy(), around), metrics
+    return LaneKeeper("tiktok", credential, settings, store, LanePolicy(), around), metrics
 
 
 async def hold_one(store: SqliteStore) -> None:
@@ -65,7 +68,7 @@ async def test_a_held_lane_is_told_shown_and_remembered(store: SqliteStore) -> N
     log = Lines()
     lane, metrics = keeper(store, log=log)
     await lane.begin()
-    await lane.answered([DENIED], "token")
+    await lane.answered([DENIED], "token", NOW)
     assert [line for line in log.lines if line[1] == "lane.held"] == [
         (
             "error",
@@ -89,7 +92,7 @@ async def test_a_held_lane_is_told_shown_and_remembered(store: SqliteStore) -> N
 async def test_after_a_restart_a_held_lane_is_tried_at_once(store: SqliteStore) -> None:
     lane, _ = keeper(store)
     await lane.begin()
-    await lane.answered([DENIED], "token")
+    await lane.answered([DENIED], "token", NOW)
     await hold_one(store)
     again, _ = keeper(store)
     await again.begin()
@@ -101,7 +104,7 @@ async def test_after_a_restart_a_held_lane_is_tried_at_once(store: SqliteStore) 
 async def test_another_credential_begins_anew_and_frees_what_was_held(store: SqliteStore) -> None:
     lane, _ = keeper(store)
     await lane.begin()
-    await lane.answered([DENIED], "token")
+    await lane.answered([DENIED], "token", NOW)
     await hold_one(store)
     again, _ = keeper(store, "another-token")
     await again.begin()
@@ -109,14 +112,35 @@ async def test_another_credential_begins_anew_and_frees_what_was_held(store: Sql
     assert await state_of(store) is State.PENDING
 
 
+async def test_other_settings_begin_anew_as_well(store: SqliteStore) -> None:
+    lane, _ = keeper(store)
+    await lane.begin()
+    await lane.answered([DENIED], "token", NOW)
+    again, _ = keeper(store, settings="another pixel")
+    await again.begin()
+    assert again.lane.condition is Condition.FLOWING
+
+
+async def test_a_renewed_credential_is_no_reason_to_risk_batches_in_an_outage(
+    store: SqliteStore,
+) -> None:
+    lane, _ = keeper(store)
+    await lane.begin()
+    for _ in range(5):
+        await lane.answered([GONE], "token", NOW)
+    await lane.renew("another-token")
+    assert lane.lane.condition is Condition.OPEN
+    assert lane.permit() == Probe(), "but it is tried at once"
+
+
 async def test_a_good_answer_frees_what_was_held(store: SqliteStore) -> None:
     lane, _ = keeper(store)
     await lane.begin()
-    await lane.answered([DENIED], "token")
+    await lane.answered([DENIED], "token", NOW)
     await hold_one(store)
-    await lane.answered([GONE], "token")
+    await lane.answered([GONE], "token", NOW)
     assert await state_of(store) is State.HELD
-    await lane.answered([Accepted()], "token")
+    await lane.answered([Accepted()], "token", NOW)
     assert await state_of(store) is State.PENDING
     assert (await store.lanes())[0].condition is Condition.FLOWING
 
@@ -125,7 +149,7 @@ async def test_a_renewed_credential_goes_on_at_once(store: SqliteStore) -> None:
     log = Lines()
     lane, _ = keeper(store, log=log)
     await lane.begin()
-    await lane.answered([DENIED], "token")
+    await lane.answered([DENIED], "token", NOW)
     await hold_one(store)
     await lane.renew("token")
     assert lane.permit() == Wait(NOW + timedelta(seconds=20)), "nothing changed"
@@ -143,7 +167,7 @@ async def test_a_late_answer_to_the_old_credential_says_nothing_of_the_new(
     await lane.begin()
     await lane.renew("another-token")
     await hold_one(store)
-    await lane.answered([DENIED], "token")
+    await lane.answered([DENIED], "token", NOW)
     assert lane.lane.condition is Condition.FLOWING
     assert await state_of(store) is State.PENDING
 
@@ -151,7 +175,7 @@ async def test_a_late_answer_to_the_old_credential_says_nothing_of_the_new(
 async def test_an_operator_has_it_tried_at_once(store: SqliteStore) -> None:
     lane, _ = keeper(store)
     await lane.begin()
-    await lane.answered([DENIED], "token")
+    await lane.answered([DENIED], "token", NOW)
     assert lane.permit() == Wait(NOW + timedelta(seconds=20))
     lane.resume()
     assert lane.permit() == Probe()
@@ -173,8 +197,8 @@ async def test_a_store_that_cannot_be_written_stops_no_lane(store: SqliteStore) 
     log = Lines()
     lane, _ = keeper(store, log=log)
     lane.store = Unwritable()  # type: ignore[assignment] # only what a change of condition asks
-    await lane.answered([DENIED], "token")
-    await lane.answered([Accepted()], "token")
+    await lane.answered([DENIED], "token", NOW)
+    await lane.answered([Accepted()], "token", NOW)
     assert lane.lane.condition is Condition.FLOWING
     assert log.events == [
         *("lane.held", "lane.not_kept"),

@@ -18,7 +18,7 @@ from conversion_relay.core.delivery import (
     WireResponse,
 )
 from conversion_relay.core.destination import OutgoingRequest
-from conversion_relay.core.lane import LanePolicy
+from conversion_relay.core.lane import Condition, LanePolicy
 from conversion_relay.core.plan import plan
 from conversion_relay.errors import StoreUnavailable
 from conversion_relay.service.dispatch import Dispatch
@@ -62,7 +62,7 @@ def _worker(
 ) -> Worker:
     around = Surroundings(clock, lambda: 0.5, Metrics(), log or Lines(), clock.sleep)
     policy = LanePolicy(requests_per_second=1e9)  # time stands still between two steps
-    lane = LaneKeeper("toy", "credential", store, policy, around)
+    lane = LaneKeeper("toy", "credential", "", store, policy, around)
     dispatch = Dispatch("toy", Toy(), wire, lane, store, RetryPolicy(), around)
     return Worker(dispatch, store, 4, around)
 
@@ -131,6 +131,52 @@ async def test_a_thousand_poisoned_events_of_one_batch_end_one_by_one(store: Sql
     assert len(wire.sent) == 1_000
     states = await _states(store, *names)
     assert set(states.values()) == {State.DEAD}
+
+
+async def test_one_that_is_refused_like_a_wrong_token_stops_no_others(store: SqliteStore) -> None:
+    """What stands in front of the partner takes offence at one event only."""
+
+    def answer(content: bytes) -> WireResponse:
+        return WireResponse(403 if b'"poison"' in content else 200, b"")
+
+    clock, wire, log = VirtualTime(), ScriptedWire(answer), Lines()
+    worker = _worker(store, clock, wire, log)
+    await _keep(store, "poison")
+    others = [f"good-{number}" for number in range(20)]
+    for name in others:
+        await worker.step()
+        await _keep(store, name)
+        clock.turn(seconds=25)
+    for _ in range(40):
+        await worker.step()
+        clock.turn(seconds=25)
+    states = await _states(store, "poison", *others)
+    assert states.pop("poison") is State.DEAD
+    assert set(states.values()) == {State.DELIVERED}
+    (dead,) = await store.deliveries(["poison"])
+    assert dead.reason == "forbidden, again and again while others are taken"
+
+
+async def test_one_that_is_never_answered_stops_no_others(store: SqliteStore) -> None:
+    def answer(content: bytes) -> WireResponse | TransportFailure:
+        silent = b'"poison"' in content
+        return TransportFailure(certain=False, reason="none") if silent else WireResponse(200, b"")
+
+    clock, wire = VirtualTime(), ScriptedWire(answer)
+    worker = _worker(store, clock, wire)
+    await _keep(store, "poison")
+    for _ in range(10):
+        await worker.step()
+        clock.turn(seconds=25)
+    assert worker.lane.condition is Condition.OPEN
+    others = [f"good-{number}" for number in range(20)]
+    await _keep(store, *others)
+    for _ in range(20):
+        await worker.step()
+        clock.turn(seconds=25)
+    states = await _states(store, "poison", *others)
+    assert states.pop("poison") is State.PENDING
+    assert set(states.values()) == {State.DELIVERED}
 
 
 async def test_what_is_left_of_a_batch_at_the_stop_was_certainly_not_taken(
@@ -381,6 +427,105 @@ async def test_a_request_that_hangs_is_given_back_at_the_stop(store: SqliteStore
     assert await _states(store, "a") == {"a": State.PENDING}
     (claim,) = await store.claim("toy", 1, timedelta(seconds=90), clock.now + timedelta(minutes=1))
     assert claim.first_unknown_at == clock.now, "it may have arrived"
+
+
+class HangingAtFirst:
+    """Hangs for twenty seconds, and answers from a moment on."""
+
+    def __init__(self, clock: VirtualTime, good_from: float) -> None:
+        self.clock = clock
+        self.good_at = clock.now + timedelta(seconds=good_from)
+        self.sent: list[datetime] = []
+
+    async def send(self, _: OutgoingRequest) -> WireResponse | TransportFailure:
+        """Whatever is asked before is never answered."""
+        self.sent.append(self.clock.now)
+        if self.clock.now < self.good_at:
+            await self.clock.sleep(20)
+            return TransportFailure(certain=False, reason="no answer within 20 s")
+        return WireResponse(200, b"")
+
+
+@pytest.mark.parametrize("in_flight", [1, 2, 4])
+@pytest.mark.parametrize("outage", [1, 15, 21, 25, 33, 39, 41, 45, 60])
+async def test_delivery_resumes_within_thirty_seconds(
+    store: SqliteStore, outage: float, in_flight: int
+) -> None:
+    """Even while every request and every probe hangs."""
+    clock, work = VirtualTime(), Work()
+    wire = HangingAtFirst(clock, outage)
+    worker = _worker(cast("SqliteStore", Watched(store, work)), clock, cast("ScriptedWire", wire))
+    worker.max_in_flight = in_flight
+    await _keep(store, *(f"e-{number}" for number in range(60)))
+    clock.turn(seconds=0.2)
+    running = asyncio.create_task(worker.run())
+    await drive(clock, work, lambda: any(at >= wire.good_at for at in wire.sent))
+    assert wire.sent[-1] - wire.good_at <= timedelta(seconds=30)
+    worker.stop()
+    await drive(clock, work, running.done)
+
+
+async def test_an_operator_is_not_waited_past(store: SqliteStore) -> None:
+    clock, work = VirtualTime(), Work()
+    wire = ScriptedWire(lambda _: WireResponse(403, b""))
+    worker = _worker(cast("SqliteStore", Watched(store, work)), clock, wire)
+    await _keep(store, "a", "b")
+    clock.turn(seconds=1)
+    running = asyncio.create_task(worker.run())
+    for act in (worker.resume, lambda: worker.renew("renewed")):
+        await drive(clock, work, lambda: worker.lane.condition is Condition.HELD)
+        held_at, sent = clock.now, len(wire.sent)
+        found = act()
+        if found is not None:
+            await found
+        await drive(clock, work, lambda: len(wire.sent) > sent)  # noqa: B023 - awaited here
+        assert clock.now - held_at < timedelta(seconds=1)
+    worker.stop()
+    await drive(clock, work, running.done)
+
+
+async def test_what_goes_again_is_not_waited_past(store: SqliteStore) -> None:
+    """The end of a request wakes the loop: its events may be due before what it waits for."""
+    answers = [TransportFailure(certain=True, reason="down")]
+    clock, work = VirtualTime(), Work()
+
+    def answer(_: bytes) -> WireResponse | TransportFailure:
+        return answers.pop() if answers else WireResponse(200, b"")
+
+    wire = ScriptedWire(answer)
+    worker = _worker(cast("SqliteStore", Watched(store, work)), clock, wire)
+    await _keep(store, "a")
+    clock.turn(seconds=1)
+    running = asyncio.create_task(worker.run())
+    await drive(clock, work, lambda: len(wire.sent) == 2)
+    assert clock.now - START < timedelta(seconds=2.5)
+    worker.stop()
+    await drive(clock, work, running.done)
+
+
+async def test_a_fault_of_ours_opens_the_breaker(store: SqliteStore) -> None:
+    clock, log = VirtualTime(), Lines()
+    worker = _worker(store, clock, ScriptedWire(_broken), log)
+    await _keep(store, *(f"e-{number}" for number in range(100)))
+    for _ in range(6):
+        clock.turn(seconds=5)
+        await worker.step()
+    assert worker.lane.condition is Condition.OPEN
+
+
+async def test_a_late_answer_to_an_old_credential_holds_nothing(store: SqliteStore) -> None:
+    class Renewing(ScriptedWire):
+        async def send(self, request: OutgoingRequest) -> WireResponse | TransportFailure:
+            """The credential is renewed while the request is on its way."""
+            await worker.renew("renewed")
+            return await ScriptedWire.send(self, request)
+
+    wire = Renewing(lambda _: WireResponse(403, b""))
+    worker = _worker(store, VirtualTime(), wire)
+    await _keep(store, "a")
+    await worker.step()
+    assert worker.lane.condition is Condition.FLOWING
+    assert await _states(store, "a") == {"a": State.PENDING}
 
 
 async def test_no_fault_ends_the_loop(store: SqliteStore) -> None:

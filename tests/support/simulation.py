@@ -37,8 +37,10 @@ from support.lines import Lines
 from support.running import environment
 from support.time import VirtualTime, Watched, Work, drive
 
-Mood: TypeAlias = Literal["up", "refused", "error", "timeout", "lost", "denied", "throttled"]
-"""How TikTok is: `lost` takes the events and never answers."""
+Mood: TypeAlias = Literal[
+    "up", "refused", "error", "timeout", "lost", "denied", "forbidden", "throttled"
+]
+"""How TikTok is: `lost` takes the events and never answers; `forbidden` is a proxy's word."""
 
 _SILENCE = TransportFailure(certain=False, reason="no answer within 20 s")
 _REPLIES: dict[Mood, WireResponse | TransportFailure] = {
@@ -47,6 +49,7 @@ _REPLIES: dict[Mood, WireResponse | TransportFailure] = {
     "timeout": _SILENCE,
     "lost": _SILENCE,
     "denied": WireResponse(200, b'{"code":40105,"message":"Access token is incorrect."}'),
+    "forbidden": WireResponse(403, b"<html>403 Forbidden</html>"),
     "throttled": WireResponse(429, b'{"code":40100,"message":"Too many requests"}'),
 }
 _SECONDS: dict[Mood, float] = dict.fromkeys(_REPLIES, 0.15) | {"timeout": 20.0, "lost": 20.0}
@@ -60,6 +63,7 @@ class VirtualTikTok:
 
     Attributes:
         mood: of a moment.
+        poison: a mood of its own for every request that holds these bytes.
         sent: when each request began.
     """
 
@@ -67,16 +71,23 @@ class VirtualTikTok:
     time: VirtualTime
     work: Work
     mood: Callable[[datetime], Mood]
+    poison: dict[bytes, Mood] = field(default_factory=dict)
     sent: list[datetime] = field(default_factory=list)
 
     async def send(self, request: OutgoingRequest) -> WireResponse | TransportFailure:
         """What comes back, in virtual time."""
         self.sent.append(self.time.now)
-        mood = self.mood(self.time.now)
+        mood = self._mood(request.content)
         if mood == "lost":
             await self._judge(request)
         await self.time.sleep(_SECONDS[mood])
         return await self._judge(request) if mood == "up" else _REPLIES[mood]
+
+    def _mood(self, content: bytes) -> Mood:
+        usual = self.mood(self.time.now)
+        if usual != "up":
+            return usual
+        return next((mood for bad, mood in self.poison.items() if bad in content), usual)
 
     async def _judge(self, request: OutgoingRequest) -> WireResponse:
         transport = httpx.ASGITransport(app=self.sandbox)
@@ -122,7 +133,7 @@ class Simulation:
         )
         self._watched = Watched(self._opened, self.work)
         around = Surroundings(self.time, self._random.random, Metrics(), self.log, self.time.sleep)
-        lane = LaneKeeper(self._target.name, "access-token", self.store, LanePolicy(), around)
+        lane = LaneKeeper(self._target.name, "access-token", "", self.store, LanePolicy(), around)
         self._worker = _worker(self._target, self.tiktok, lane, around)
         self._running = asyncio.create_task(self._worker.run())
 

@@ -11,6 +11,7 @@ import orjson
 from conversion_relay.core.delivery import (
     Accepted,
     Companion,
+    CredentialProblem,
     Outcome,
     Refused,
     Suspect,
@@ -63,7 +64,7 @@ class Greet:
 class Toy:
     """Sends greetings; an answer is a status.
 
-    200 accepts all, 400 names nobody, 409 names the first, 410 refuses.
+    200 accepts all, 400 names nobody, 403 refuses the token, 409 names the first, 410 refuses.
     """
 
     title: str = "Toy"
@@ -81,6 +82,8 @@ class Toy:
             return (Accepted(),) * size
         if reply.status == 400 and size > 1:
             return (Suspect("one of these"),) * size
+        if reply.status == 403:
+            return (CredentialProblem("forbidden"),) * size
         if reply.status == 409:
             return (Refused("the first"), *(Companion("of the first"),) * (size - 1))
         return (Refused("not this one"),) * size

@@ -3,34 +3,25 @@
 A lane is a value; each answer gives the next one. Its breaker opens when the partner is away, it
 is held while credentials or settings are refused, and it slows down when the partner asks for it.
 A lane that does not flow sends probes of one delivery; the first good answer lets it flow again.
-So does one that is in doubt, because the last requests failed, but without pauses in between.
+So does one that is in doubt, because the last requests failed, but with shorter pauses.
 Pure: the present and the jitter are arguments. Knows no partner, no store and no delivery's life.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final, assert_never
 
-from conversion_relay.core.delivery import (
-    Accepted,
-    Companion,
-    CredentialProblem,
-    Deferred,
-    Outcome,
-    Refused,
-    Suspect,
-    Throttled,
-    Unknown,
-)
+from conversion_relay.core.delivery import Throttled
+from conversion_relay.core.signal import Answer, Signal
 
 _SECOND: Final = timedelta(seconds=1)
 _MOST_PER_SECOND: Final = 900.0
 _LARGEST_BATCH: Final = 1_000
 _GROWTH: Final = 8
+_CAREFUL: Final = 50
 _DOUBTFUL: Final = 2
 """After so many failed requests in a row no batch is risked: its events would lose attempts."""
 
@@ -44,15 +35,6 @@ class Condition(Enum):
     HELD = "held"  # the partner refuses the credentials or the settings
 
 
-class Signal(Enum):
-    """What one request told of the lane, whatever it told of its events."""
-
-    ALIVE = "alive"  # the partner read the request and judged its events
-    FAILED = "failed"  # no answer, or one of a partner that cannot work
-    THROTTLED = "throttled"
-    REFUSED = "refused"  # for the credentials or the settings
-
-
 @dataclass(frozen=True, slots=True)
 class LanePolicy:
     """When a lane stops, how it looks whether it may go on, and how fast it may be.
@@ -62,6 +44,7 @@ class LanePolicy:
             answers come too late on an ordinary day, so that two or three mean little.
         probe_least: the shortest time between two probes while it is open or throttled.
         probe_most: the longest; the time is drawn between both.
+        doubt_pause: between two probes while it is in doubt: those before may hang.
         held_pause: between two probes while it is held.
         batch: deliveries in one request, at most; a destination may allow fewer.
         requests_per_second: the most. TikTok allows 1,000 for an application, which several lanes
@@ -72,6 +55,7 @@ class LanePolicy:
     failures: int = 5
     probe_least: timedelta = timedelta(seconds=10)
     probe_most: timedelta = timedelta(seconds=20)
+    doubt_pause: timedelta = timedelta(seconds=4)
     held_pause: timedelta = timedelta(seconds=20)
     batch: int = _LARGEST_BATCH
     requests_per_second: float = _MOST_PER_SECOND
@@ -115,6 +99,7 @@ class Lane:
         most: deliveries in the next request; shrinks with failures and grows with answers, so that
             neither a slow connection nor a partner that comes and goes costs many events an
             attempt.
+        safe: up to here `most` grows fast, beyond slowly: half of what failed last.
         per_second: requests, at most.
         counted_from: since when `count` counts, up to a second.
         count: requests in that time.
@@ -128,6 +113,7 @@ class Lane:
     next_at: datetime | None = None
     timed_at: datetime | None = None
     most: int = _LARGEST_BATCH
+    safe: int = _LARGEST_BATCH
     per_second: float = _MOST_PER_SECOND
     counted_from: datetime | None = None
     count: int = 0
@@ -138,9 +124,7 @@ class Lane:
         until = self.waits_until(now)
         if until is not None:
             return Wait(until)
-        if self.condition is Condition.FLOWING and self.failures < _DOUBTFUL:
-            return Go(self.most)
-        return Probe()
+        return Probe() if _probes(self) else Go(self.most)
 
     def waits_until(self, now: datetime) -> datetime | None:
         """When it may send next, or None: now."""
@@ -149,20 +133,18 @@ class Lane:
         return self.next_at if self.timed_at <= now < self.next_at else None
 
 
+def _probes(lane: Lane) -> bool:
+    return lane.condition is not Condition.FLOWING or lane.failures >= _DOUBTFUL
+
+
 def _timed(lane: Lane, now: datetime, pause: timedelta) -> Lane:
-    """Nothing is sent before the end of the pause."""
+    """Nothing is sent before the end of the pause, which may have passed already."""
     return replace(lane, next_at=now + pause, timed_at=now)
 
 
 def new_lane(policy: LanePolicy) -> Lane:
     """One that flows, as fast as the policy lets it."""
-    return Lane(most=policy.batch, per_second=policy.requests_per_second)
-
-
-def signal_of(outcomes: Sequence[Outcome]) -> Signal:
-    """What the outcomes of one request tell of its lane."""
-    signals = {_signal(outcome) for outcome in outcomes}
-    return next(signal for signal in _STRONGEST_FIRST if signal in signals)
+    return Lane(most=policy.batch, safe=policy.batch, per_second=policy.requests_per_second)
 
 
 def sent(lane: Lane, policy: LanePolicy, now: datetime, jitter: float) -> Lane:
@@ -170,7 +152,7 @@ def sent(lane: Lane, policy: LanePolicy, now: datetime, jitter: float) -> Lane:
 
     Probes are timed from here, not from their end: one that hangs must not put off the next.
     """
-    if lane.condition is not Condition.FLOWING:
+    if _probes(lane):
         return _timed(lane, now, _pause(lane.condition, policy, jitter))
     following = (lane.waits_until(now) or now) - now + _SECOND / lane.per_second
     if lane.counted_from is None or not _SECOND > now - lane.counted_from >= timedelta():
@@ -181,22 +163,31 @@ def sent(lane: Lane, policy: LanePolicy, now: datetime, jitter: float) -> Lane:
     return _timed(counted, now, following)
 
 
-def answered(
-    lane: Lane, outcomes: Sequence[Outcome], policy: LanePolicy, now: datetime, jitter: float
-) -> Lane:
-    """The lane after an answer, or after none came; `jitter` is uniform in [0, 1)."""
-    signal = signal_of(outcomes)
-    match signal:
+def answered(lane: Lane, answer: Answer, policy: LanePolicy) -> Lane:
+    """The lane after a request has ended."""
+    if is_stale(lane, answer):
+        return lane
+    match answer.signal:
         case Signal.ALIVE:
-            return _alive(lane, policy, now)
+            return _alive(lane, answer, policy)
         case Signal.FAILED:
-            return _failed(lane, _words(outcomes), policy, now, jitter)
+            return _failed(lane, answer, policy)
         case Signal.THROTTLED:
-            return _throttled(lane, outcomes, policy, now, jitter)
+            return _throttled(lane, answer, policy)
         case Signal.REFUSED:
-            return _stopped(lane, Condition.HELD, _words(outcomes), policy, now, jitter)
+            return _stopped(lane, Condition.HELD, answer, policy)
         case _:
-            assert_never(signal)
+            assert_never(answer.signal)
+
+
+def is_stale(lane: Lane, answer: Answer) -> bool:
+    """Whether the lane has become another since the request, so that this says nothing of it.
+
+    That the partner answers at all ends an open lane, whenever it was asked.
+    """
+    if lane.since is None or answer.sent_at >= lane.since:
+        return False
+    return not (answer.signal is Signal.ALIVE and lane.condition is Condition.OPEN)
 
 
 def resumed(lane: Lane, now: datetime) -> Lane:
@@ -204,71 +195,58 @@ def resumed(lane: Lane, now: datetime) -> Lane:
     return lane if lane.condition is Condition.FLOWING else _timed(lane, now, timedelta())
 
 
-_STRONGEST_FIRST: Final = (Signal.REFUSED, Signal.THROTTLED, Signal.ALIVE, Signal.FAILED)
-
-
-def _signal(outcome: Outcome) -> Signal:
-    match outcome:
-        case Accepted() | Refused() | Companion() | Suspect():
-            return Signal.ALIVE
-        case Deferred() | Unknown():
-            return Signal.FAILED
-        case Throttled():
-            return Signal.THROTTLED
-        case CredentialProblem():
-            return Signal.REFUSED
-        case _:
-            assert_never(outcome)
-
-
-def _words(outcomes: Sequence[Outcome]) -> str | None:
-    return next((one.reason for one in outcomes if not isinstance(one, Accepted)), None)
-
-
 def _pause(condition: Condition, policy: LanePolicy, jitter: float) -> timedelta:
+    if condition is Condition.FLOWING:
+        return policy.doubt_pause
     if condition is Condition.HELD:
         return policy.held_pause
     return policy.probe_least + (policy.probe_most - policy.probe_least) * jitter
 
 
-def _alive(lane: Lane, policy: LanePolicy, now: datetime) -> Lane:
+def _alive(lane: Lane, answer: Answer, policy: LanePolicy) -> Lane:
     """One good answer lets it flow, but the first failure after it would stop it again."""
     if lane.condition is not Condition.FLOWING:
         flowing = replace(
             lane,
             condition=Condition.FLOWING,
-            since=now,
+            since=answer.at,
             reason=None,
             failures=policy.failures - 1,
             most=1,
+            safe=policy.batch,
             count=0,
         )
-        return _timed(flowing, now, _SECOND / lane.per_second)
+        return _timed(flowing, answer.at, _SECOND / lane.per_second)
     faster = lane.per_second + min(1.0, 1.0 / lane.per_second)
+    grown = max(lane.most, _grown(len(answer.outcomes), lane.safe))
     return replace(
         lane,
         failures=0,
-        most=min(policy.batch, lane.most * _GROWTH),
+        most=min(policy.batch, grown),
         per_second=min(policy.requests_per_second, faster),
     )
 
 
-def _failed(
-    lane: Lane, reason: str | None, policy: LanePolicy, now: datetime, jitter: float
-) -> Lane:
+def _grown(size: int, safe: int) -> int:
+    """What may be risked after so many were answered."""
+    careful = size + max(1, size // _CAREFUL)
+    return max(careful, min(safe, size * _GROWTH))
+
+
+def _failed(lane: Lane, answer: Answer, policy: LanePolicy) -> Lane:
+    """Smaller requests; after some failures in a row an open breaker."""
     if lane.condition is not Condition.FLOWING:
-        return replace(lane, reason=reason)
+        return replace(lane, reason=answer.reason)
     failures = lane.failures + 1
     if failures >= policy.failures:
-        return _stopped(lane, Condition.OPEN, reason, policy, now, jitter)
-    return replace(lane, failures=failures, most=max(1, lane.most // 2))
+        return _stopped(lane, Condition.OPEN, answer, policy)
+    size = len(answer.outcomes)
+    safe = lane.safe if size == 1 else size // 2  # one alone says nothing of sizes
+    return replace(lane, failures=failures, safe=safe, most=min(lane.most, safe))
 
 
-def _throttled(
-    lane: Lane, outcomes: Sequence[Outcome], policy: LanePolicy, now: datetime, jitter: float
-) -> Lane:
+def _throttled(lane: Lane, answer: Answer, policy: LanePolicy) -> Lane:
     """Half of what was sent at last, and nothing before the partner's own time, if it gave one."""
-    asked = [one.not_before for one in outcomes if isinstance(one, Throttled) and one.not_before]
     if lane.condition is Condition.HELD:
         return lane
     slower = lane
@@ -276,20 +254,18 @@ def _throttled(
         measured = max(lane.last_rate, float(lane.count))
         halved = min(lane.per_second, measured) / 2
         slower = replace(lane, per_second=max(policy.least_per_second, halved))
-    stopped = _stopped(slower, Condition.THROTTLED, _words(outcomes), policy, now, jitter)
-    return _timed(stopped, now, max(asked)) if asked else stopped
+    stopped = _stopped(slower, Condition.THROTTLED, answer, policy)
+    asked = [one.not_before for one in answer.outcomes if isinstance(one, Throttled)]
+    until = answer.at + max([policy.probe_least, *filter(None, asked)])
+    if stopped.next_at is not None and until <= stopped.next_at:
+        return stopped
+    return _timed(stopped, answer.at, until - answer.at)
 
 
-def _stopped(
-    lane: Lane,
-    condition: Condition,
-    reason: str | None,
-    policy: LanePolicy,
-    now: datetime,
-    jitter: float,
-) -> Lane:
-    """Not flowing any more; an answer to an earlier request changes neither since nor probes."""
+def _stopped(lane: Lane, condition: Condition, answer: Answer, policy: LanePolicy) -> Lane:
+    """Not flowing any more. What hung for long before it failed has waited enough for a probe."""
     if lane.condition is condition:
-        return replace(lane, reason=reason)
-    stopped = replace(lane, condition=condition, since=now, reason=reason)
-    return _timed(stopped, now, _pause(condition, policy, jitter))
+        return replace(lane, reason=answer.reason)
+    stopped = replace(lane, condition=condition, since=answer.at, reason=answer.reason)
+    pause = _pause(condition, policy, answer.jitter)
+    return _timed(stopped, answer.at, answer.sent_at + pause - answer.at)

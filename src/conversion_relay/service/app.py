@@ -54,7 +54,7 @@ from conversion_relay.service.settings import (
 from conversion_relay.service.store.port import Store
 from conversion_relay.service.store.sqlite import open_store
 from conversion_relay.service.surroundings import Surroundings
-from conversion_relay.service.worker import PROBES_IN_FLIGHT, Worker
+from conversion_relay.service.worker import Worker
 
 Connect: TypeAlias = Callable[
     [DestinationSettings, Callable[[], datetime]], AbstractAsyncContextManager[Wire]
@@ -117,7 +117,7 @@ def connect(
     settings: DestinationSettings, clock: Callable[[], datetime]
 ) -> AbstractAsyncContextManager[Wire]:
     """The connections to a destination's API."""
-    limits = SenderLimits(max_connections=settings.max_requests_in_flight + PROBES_IN_FLIGHT)
+    limits = SenderLimits(max_connections=settings.max_requests_in_flight)
     return Sender(settings.api_url, limits, clock, _plain(settings.proxy_url))
 
 
@@ -175,6 +175,12 @@ async def open_relay(
         yield relay
 
 
+def _refusable(settings: DestinationSettings) -> str:
+    """What the partner may refuse besides the token."""
+    parts = (settings.api_url, settings.pixel_code, settings.test_event_code)
+    return repr((*parts, settings.partner_name))
+
+
 def _worker(
     target: Target,
     settings: DestinationSettings,
@@ -183,7 +189,7 @@ def _worker(
     around: Surroundings,
 ) -> Worker:
     token = settings.access_token.get_secret_value()
-    lane = LaneKeeper(target.name, token, store, LanePolicy(), around)
+    lane = LaneKeeper(target.name, token, _refusable(settings), store, LanePolicy(), around)
     dispatch = Dispatch(target.name, target.destination, wire, lane, store, RetryPolicy(), around)
     return Worker(dispatch, store, settings.max_requests_in_flight, around)
 

@@ -9,16 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from conversion_relay.core.delivery import (
     Accepted,
     Companion,
+    CredentialProblem,
     Deferred,
     History,
     Outcome,
+    Refused,
     RetryPolicy,
     State,
     Suspect,
@@ -30,6 +32,7 @@ from conversion_relay.core.delivery import (
 from conversion_relay.core.destination import Destination, OutgoingRequest
 from conversion_relay.core.lane import Condition, Go, Wait
 from conversion_relay.errors import StoreError
+from conversion_relay.service.blame import Blame, Culprit
 from conversion_relay.service.lane_keeper import LaneKeeper
 from conversion_relay.service.logs import fault
 from conversion_relay.service.store.port import ClaimedDelivery, Settlement, Store
@@ -38,6 +41,7 @@ from conversion_relay.service.surroundings import Surroundings
 LEASE: Final = timedelta(seconds=90)
 """Longer than one send may take, so that no other worker takes over what is on its way."""
 _SEND_ROOM: Final = timedelta(seconds=30)
+_BROKEN: Final = Unknown("the service met a fault of its own")
 _STOPPED: Final = Unknown("the service stopped before an answer came")
 _SAD_ENDS: Final = {State.DEAD: "delivery.dead", State.UNCERTAIN: "delivery.uncertain"}
 End = tuple[ClaimedDelivery, Outcome]
@@ -64,6 +68,7 @@ class Dispatch:
         store: where ends are recorded.
         policy: when to try again.
         around: time, dice, counters, log.
+        blame: remembers who was refused while others were accepted.
     """
 
     name: str
@@ -73,13 +78,14 @@ class Dispatch:
     store: Store
     policy: RetryPolicy
     around: Surroundings
+    blame: Blame = field(default_factory=Blame)
 
-    async def deliver(self, batch: Sequence[ClaimedDelivery]) -> None:
+    async def deliver(self, batch: Sequence[ClaimedDelivery], claimed_at: datetime) -> None:
         """Sends the batch and settles it; a fault of ours leaves it to the end of the lease.
 
         The lane has been told already that a request is on its way.
         """
-        until = self.around.clock() + LEASE - _SEND_ROOM
+        until = claimed_at + LEASE - _SEND_ROOM
         try:
             sendable = await self.set_aside(batch)
             if sendable:
@@ -88,6 +94,8 @@ class Dispatch:
             self.around.log.error("delivery.not_settled", destination=self.name, reason=str(error))
         except Exception as error:  # noqa: BLE001 - one broken batch must not end the loop
             self.around.log.error("delivery.broken", destination=self.name, **fault(error))
+            # A fault of ours fails as surely as one of the partner: the breaker has to know.
+            await self.lane.answered([_BROKEN], self.lane.credential, self.around.clock())
 
     async def set_aside(self, batch: Sequence[ClaimedDelivery]) -> list[ClaimedDelivery]:
         """Parks what may have arrived and must not go again; gives the others.
@@ -123,12 +131,16 @@ class Dispatch:
         """One request, and its ends recorded; gives those that may go again, in parts."""
         credential, sent_at = self.lane.credential, self.around.clock()
         reply = await self._send(batch, credential)
-        ends = list(zip(batch, self._outcomes(len(batch), reply), strict=True))
+        outcomes = self._outcomes(batch, reply)
+        culprit = self._culprit(batch, outcomes)
+        if culprit is Culprit.EVENT:
+            outcomes = (Refused(f"{_words(outcomes)}, again and again while others are taken"),)
+        ends = list(zip(batch, outcomes, strict=True))
         settled = [end for end in ends if not isinstance(end[1], Suspect | Companion)]
         await self._settle(settled, sent_at)
-        outcomes = [outcome for _, outcome in ends]
         self._tell(outcomes, reply)
-        await self.lane.answered(outcomes, credential)
+        if culprit is not Culprit.ENVELOPE:
+            await self.lane.answered(outcomes, credential, sent_at)
         return _parts(ends)
 
     async def _send(self, batch: Sequence[ClaimedDelivery], credential: str) -> Reply:
@@ -137,16 +149,25 @@ class Dispatch:
         request = self.destination.request(batch[0].envelope, bodies, credential)
         sent_at = self.around.clock()
         try:
-            return await self.wire.send(request)
+            return _without(credential, await self.wire.send(request))
         except asyncio.CancelledError:
             stopped: list[End] = [(delivery, _STOPPED) for delivery in batch]
             await asyncio.shield(self._settle(stopped, sent_at))
             raise
 
-    def _outcomes(self, size: int, reply: Reply) -> tuple[Outcome, ...]:
+    def _outcomes(self, batch: Sequence[ClaimedDelivery], reply: Reply) -> tuple[Outcome, ...]:
         if isinstance(reply, WireResponse):
-            return self.destination.outcomes(size, reply)
-        return ((Deferred if reply.certain else Unknown)(reply.reason),) * size
+            return self.destination.outcomes(len(batch), reply)
+        return ((Deferred if reply.certain else Unknown)(reply.reason),) * len(batch)
+
+    def _culprit(self, batch: Sequence[ClaimedDelivery], outcomes: Sequence[Outcome]) -> Culprit:
+        """Who is to blame, should the credentials have been refused."""
+        envelope = batch[0].envelope
+        if any(isinstance(outcome, Accepted) for outcome in outcomes):
+            self.blame.accepted(envelope)
+        if not isinstance(outcomes[0], CredentialProblem):
+            return Culprit.LANE
+        return self.blame.refused(envelope, batch[0].id if len(batch) == 1 else None)
 
     async def _may_go_on(self, until: datetime) -> bool:
         """Whether the lane lets more go within the lease; in one that flows it waits its turn."""
@@ -206,6 +227,17 @@ class Dispatch:
             message_id=delivery.message_id,
             reason=end.reason,
         )
+
+
+def _words(outcomes: Sequence[Outcome]) -> str:
+    return next((one.reason for one in outcomes if not isinstance(one, Accepted)), "refused")
+
+
+def _without(credential: str, reply: Reply) -> Reply:
+    """The reply, should it repeat the credential: what is read of it ends in logs."""
+    if isinstance(reply, WireResponse) and credential.encode() in reply.body:
+        return replace(reply, body=reply.body.replace(credential.encode(), b"[token]"))
+    return reply
 
 
 def _parts(ends: Sequence[End]) -> list[list[End]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Final
 
 from conversion_relay.core.delivery import Outcome
@@ -17,10 +18,12 @@ from conversion_relay.core.lane import (
     LanePolicy,
     Permit,
     answered,
+    is_stale,
     new_lane,
     resumed,
     sent,
 )
+from conversion_relay.core.signal import Answer, Signal
 from conversion_relay.errors import StoreError
 from conversion_relay.service.store.port import LaneRecord, Store
 from conversion_relay.service.surroundings import Surroundings
@@ -46,6 +49,7 @@ class LaneKeeper:
     Attributes:
         destination: its name.
         credential: sent with each request; never logged.
+        settings: what else the partner may refuse, as a text; with another one it begins anew.
         store: remembers the lane, and what is held with it.
         policy: of the lane.
         around: its gauge shows the condition, its log each change.
@@ -53,6 +57,7 @@ class LaneKeeper:
 
     destination: str
     credential: str = field(repr=False)
+    settings: str
     store: Store
     policy: LanePolicy
     around: Surroundings
@@ -69,8 +74,9 @@ class LaneKeeper:
 
     @property
     def fingerprint(self) -> str:
-        """By which the credential is recognised without being known."""
-        return hashlib.sha256(b"lane:" + self.credential.encode()).hexdigest()[:16]
+        """By which credential and settings are recognised without being known."""
+        text = f"lane:{self.settings}:{self.credential}"
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def permit(self) -> Permit:
         """What may be sent now."""
@@ -96,25 +102,29 @@ class LaneKeeper:
             await self.store.release(self.destination, self.around.clock())
         self._show()
 
-    async def answered(self, outcomes: Sequence[Outcome], credential: str) -> None:
-        """Take note of how a request ended that was sent with this credential."""
-        if credential != self.credential:
-            # Nothing is learnt of today's credential, and what the old one held is free.
-            await self._release()
-            return
-        lane = answered(
-            self._lane, outcomes, self.policy, self.around.clock(), self.around.jitter()
-        )
-        await self._become(lane)
+    async def answered(
+        self, outcomes: Sequence[Outcome], credential: str, sent_at: datetime
+    ) -> None:
+        """Take note of how a request ended that was sent then, with this credential."""
+        answer = Answer(outcomes, sent_at, self.around.clock(), self.around.jitter())
+        late = credential != self.credential or is_stale(self._lane, answer)
+        if not late:
+            await self._become(answered(self._lane, answer, self.policy))
+        elif answer.signal is Signal.REFUSED:
+            # Nothing is learnt of the lane as it is now, and what met the refusal is free.
+            await self._release_if_flowing()
 
     async def renew(self, credential: str) -> None:
-        """Go on with another credential at once, as if nothing had been."""
+        """Go on with another credential; what the old one held goes at once."""
         if credential == self.credential:
             return
         self.credential = credential
         self.around.log.info("lane.renewed", destination=self.destination)
-        await self._become(replace(new_lane(self.policy), since=self.around.clock()))
-        await self._release()
+        lane, now = self._lane, self.around.clock()
+        if lane.condition is Condition.HELD:
+            lane = replace(new_lane(self.policy), since=now, per_second=lane.per_second)
+        await self._become(resumed(lane, now))
+        await self._release_if_flowing()
 
     def resume(self) -> None:
         """Try it at once: an operator says that it is mended."""
@@ -133,7 +143,10 @@ class LaneKeeper:
             self.around.log.warning(
                 "lane.not_kept", destination=self.destination, reason=str(error)
             )
-        if lane.condition is Condition.FLOWING:
+        await self._release_if_flowing()
+
+    async def _release_if_flowing(self) -> None:
+        if self._lane.condition is Condition.FLOWING:
             await self._release()
 
     async def _release(self) -> None:

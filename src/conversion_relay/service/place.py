@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
+from typing import Final
 
-from conversion_relay.errors import ConfigurationError
+from conversion_relay.errors import ConfigurationError, StoreUnavailable
+
+_OF_THE_DISK: Final = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO}
 
 
 def require_place(database: Path) -> None:
@@ -14,18 +18,21 @@ def require_place(database: Path) -> None:
     Raises:
         ConfigurationError: no file that this user can read and write, in a folder where it can
             make others, or the log of a database without the database.
+        StoreUnavailable: the disk fails or can only be read.
     """
+    what = f"the database {database}"
     try:
         problem = _problem(database) or _missing(database)
     except OSError as error:
-        problem = str(error.strerror)
+        raise unusable(what, error) from error
     if problem is not None:
-        raise unusable(database, problem)
+        raise ConfigurationError(f"{what} cannot be used: {problem}")
 
 
-def unusable(database: Path, problem: str) -> ConfigurationError:
-    """The refusal, naming the path."""
-    return ConfigurationError(f"the database {database} cannot be used: {problem}")
+def unusable(what: str, error: OSError) -> ConfigurationError | StoreUnavailable:
+    """The refusal; a disk that is full or fails may be mended by the next start."""
+    refusal = StoreUnavailable if error.errno in _OF_THE_DISK else ConfigurationError
+    return refusal(f"{what} cannot be used: {error.strerror}")
 
 
 def holds_data(database: Path) -> bool:
@@ -72,10 +79,18 @@ def _problem(database: Path) -> str | None:
     if database.exists() and not database.is_file():
         return "this is a folder or a device; give the path of a file"
     if not os.access(folder, os.W_OK | os.X_OK):
+        _require_writable_disk(folder)
         return f"this user may not write in the folder {folder}"
     if database.exists() and not os.access(database, os.R_OK | os.W_OK):
+        _require_writable_disk(database)
         return "this user may not read and write the file"
     return None
+
+
+def _require_writable_disk(place: Path) -> None:
+    """What nobody can write is not a matter of rights."""
+    if os.statvfs(place).f_flag & os.ST_RDONLY:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
 
 
 def _missing(database: Path) -> str | None:

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from conversion_relay.errors import RelayError
-from conversion_relay.service.logs import Log
+from conversion_relay.service.logs import Log, fault
 from conversion_relay.service.settings import Configuration
 
 LOOK_SECONDS = 3.0
@@ -38,7 +38,10 @@ class Renewal:
         """Looks until cancelled."""
         while True:
             await self.sleep(LOOK_SECONDS)
-            await self.look()
+            try:
+                await self.look()
+            except Exception as error:  # noqa: BLE001 - a fault of ours must not end it
+                self.log.error("configuration.not_reloaded", **fault(error))
 
     async def look(self) -> None:
         """Reads the tokens once; with a configuration that cannot be used all stays as it is."""

@@ -28,6 +28,7 @@ from conversion_relay.service.place import (
     holds_data,
     private_folder,
     require_place,
+    unusable,
 )
 
 KEY_BYTES = 32
@@ -117,6 +118,7 @@ def load_or_create_keys(setting: str | None, database: Path) -> tuple[bytes, ...
     Raises:
         ConfigurationError: the setting or the file holds something else, others can read the file,
             it is missing while the database holds data, or no database can be at this path.
+        StoreUnavailable: the disk is full, fails or can only be read.
     """
     if setting is not None:
         return _decoded(setting.encode(), "the encryption key (RELAY_ENCRYPTION_KEY)")
@@ -129,9 +131,7 @@ def load_or_create_keys(setting: str | None, database: Path) -> tuple[bytes, ...
             _create_key_file(path)
         return _read_key_file(path)
     except OSError as error:
-        raise ConfigurationError(
-            f"the key file {path} cannot be used: {error.strerror}"
-        ) from error
+        raise unusable(f"the key file {path}", error) from error
 
 
 def _require_new(database: Path, key: Path) -> None:

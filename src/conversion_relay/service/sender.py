@@ -156,7 +156,7 @@ def _seconds(retry_after: str, now: datetime) -> float | None:
         return float(retry_after[:_MOST_DIGITS])
     try:
         moment = parsedate_to_datetime(retry_after)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return max(0.0, (aware - now).total_seconds())

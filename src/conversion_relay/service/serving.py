@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -25,6 +26,7 @@ from conversion_relay.service.renewal import Renewal
 from conversion_relay.service.settings import Configuration
 
 _GRACEFUL_STOP_SECONDS = 8
+_LAST_RESORT_SECONDS = 13
 _KEEP_ALIVE_SECONDS = 30
 
 
@@ -99,3 +101,8 @@ class _Server(uvicorn.Server):
             os._exit(128 + number)  # what was acknowledged is on the disk
         self.should_exit = True
         self._relay.stop()
+        # A name that does not resolve or a file that does not open would keep a thread, and that
+        # the process. By then everything is on the disk.
+        last_resort = threading.Timer(_LAST_RESORT_SECONDS, os._exit, (0,))
+        last_resort.daemon = True
+        last_resort.start()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Literal, TypeAlias
 
-from conversion_relay.core.lane import Go, Lane, Probe, Wait
+from conversion_relay.core.lane import Go, Lane, Wait
 from conversion_relay.errors import StoreError
 from conversion_relay.service.dispatch import LEASE, Dispatch
 from conversion_relay.service.logs import fault
@@ -20,8 +20,6 @@ from conversion_relay.service.surroundings import Surroundings
 
 LINGER: Final = timedelta(milliseconds=100)
 """How long a delivery waits for others to travel with."""
-PROBES_IN_FLIGHT: Final = 2
-"""Beyond the ordinary requests: those of a partner that hangs must not keep a probe waiting."""
 _LONGEST_WAIT: Final = timedelta(seconds=5)
 _PAUSE_SECONDS: Final = 1.0
 _Awaited: TypeAlias = asyncio.Future[None] | asyncio.Future[Literal[True]]
@@ -88,9 +86,10 @@ class Worker:
     async def step(self) -> int:
         """Delivers what the lane permits now, if anything is due; gives how many those were."""
         await self._begin()
+        asked_at = self.around.clock()
         batch = await self._claim()
         if batch:
-            await self.dispatch.deliver(batch)
+            await self.dispatch.deliver(batch, asked_at)
         return len(batch)
 
     async def _finish(self) -> None:
@@ -133,19 +132,17 @@ class Worker:
         if isinstance(permit, Wait):
             await self._wait(permit.until)
             return
-        if len(self.sending) >= self._slots(permit):
+        if len(self.sending) >= self.max_in_flight:
             await self._first_of(*self.sending, asyncio.ensure_future(self._stopping.wait()))
             return
         if isinstance(permit, Go) and not await self._is_due():
             return
+        asked_at = self.around.clock()
         batch = await self._claim()
         if batch:
-            self._send_beside(batch)
+            self._send_beside(batch, asked_at)
         else:
             await self._wait_for_a_due_one()
-
-    def _slots(self, permit: Go | Probe) -> int:
-        return self.max_in_flight + (PROBES_IN_FLIGHT if isinstance(permit, Probe) else 0)
 
     async def _is_due(self) -> bool:
         """Whether something is, and has waited for others; else waits until that may be."""
@@ -155,7 +152,7 @@ class Worker:
             return False
         if now - due < LINGER:
             await self.around.sleep((LINGER - (now - due)).total_seconds())
-        return True
+        return not self._stopping.is_set()
 
     async def _wait_for_a_due_one(self) -> None:
         """Nothing could be claimed: what is due by now is not for us to send."""
@@ -189,14 +186,14 @@ class Worker:
                 return found
         return ()
 
-    def _send_beside(self, batch: Sequence[ClaimedDelivery]) -> None:
-        task = asyncio.create_task(self._deliver(batch))
+    def _send_beside(self, batch: Sequence[ClaimedDelivery], claimed_at: datetime) -> None:
+        task = asyncio.create_task(self._deliver(batch, claimed_at))
         self.sending.add(task)
         task.add_done_callback(self.sending.discard)
 
-    async def _deliver(self, batch: Sequence[ClaimedDelivery]) -> None:
+    async def _deliver(self, batch: Sequence[ClaimedDelivery], claimed_at: datetime) -> None:
         try:
-            await self.dispatch.deliver(batch)
+            await self.dispatch.deliver(batch, claimed_at)
         finally:
             self.wake()  # what has to go again may be due before what the loop waits for
 

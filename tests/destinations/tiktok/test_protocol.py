@@ -214,11 +214,23 @@ def test_a_message_that_names_no_event_of_the_batch(message: str) -> None:
 
 def test_reasons_are_bounded_and_hide_what_may_be_personal() -> None:
     echo = (
-        "bad 'Alice.B+x@mail.example.com', +49 (30) 1234-5678, 4111111111111111, "
+        "bad Alice.B+x@mail.example.com, +49 (30) 1234-5678, 4111111111111111, 203.0.113.7, "
+        "2001:db8:0:0:8:800:200c:417a, https://shop.example/reset?token=s3cr3t, "
         "848a771458438fc2ec420560d769fb9b9b86851ee338ec56517baabd79d3bb4f at data.0"
     )
     (refused,) = outcomes(answer(40002, echo), 200, 1)
-    assert refused == Refused("code 40002: bad '[e-mail]', [number], [number], [hash] at data.0")
+    assert refused == Refused(
+        "code 40002: bad [e-mail], [number], [number], [ip], [ip], [url] [hash] at data.0"
+    )
+    quoted = (
+        "data.0.user: 'Erika Mustermann' isn't \"one of\" 'data.0.user' or 'event_id', it's 'x'"
+    )
+    assert outcomes(answer(40002, quoted), 200, 1) == (
+        Refused(
+            "code 40002: data.0.user: [value] isn't [value] 'data.0.user' or 'event_id', "
+            "it's [value]"
+        ),
+    )
     (long,) = outcomes(answer(40002, "x y " * 10_000), 200, 1)
     assert isinstance(long, Refused)
     assert len(long.reason) == 300

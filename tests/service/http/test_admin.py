@@ -119,7 +119,7 @@ async def test_a_dry_run_changes_nothing(here: World) -> None:
     for _ in range(2):
         assert await fates(here) == {("Order Completed", "sent"): 1}
     assert await ids(here, state="dead") == ["dead"]
-    assert here.log.events == []
+    assert not [name for name in here.log.events if name.startswith("operator.")]
 
 
 async def test_a_replay_is_done_once_and_wakes_the_workers(here: World) -> None:

@@ -9,7 +9,13 @@ import pytest
 
 from conversion_relay.core.delivery import Cause, State, Transition
 from conversion_relay.core.lane import Condition
-from conversion_relay.service.store.port import ClaimedDelivery, LaneRecord, Settlement, Store
+from conversion_relay.service.store.port import (
+    PROBE_REST,
+    ClaimedDelivery,
+    LaneRecord,
+    Settlement,
+    Store,
+)
 from service.store.conftest import Engine
 from service.store.examples import APP, LEASE, NOW, delivered, delivery, event, retried
 
@@ -60,7 +66,7 @@ async def test_a_probe_of_what_was_never_sent_has_no_attempt(store: Store) -> No
     assert claim.attempts == 1
 
 
-async def test_a_probe_is_held_then_perhaps_arrived_then_longest_due(store: Store) -> None:
+async def test_a_probe_is_perhaps_arrived_then_longest_due_then_held(store: Store) -> None:
     app = [
         event(name, delivery(name, envelope=APP), received_at=NOW - age * SECOND)
         for name, age in (("longest", 9), ("long", 8))
@@ -71,8 +77,30 @@ async def test_a_probe_is_held_then_perhaps_arrived_then_longest_due(store: Stor
     await store.append([event("held", received_at=NOW - 30 * SECOND)])
     (claim,) = await store.claim("tiktok", 1, LEASE, NOW)
     await store.settle([held(claim)], NOW)
-    taken = [await probed(store) for _ in range(5)]
-    assert taken == [["held"], ["unknown"], ["longest"], ["long"], []]
+    rested = PROBE_REST.seconds
+    taken = [await probed(store, rested) for _ in range(5)]
+    assert taken == [["unknown"], ["longest"], ["long"], ["held"], []]
+
+
+async def test_what_was_tried_in_vain_rests_while_there_are_others(store: Store) -> None:
+    """One that the partner never answers must not stand for all the others."""
+    await store.append([event("due"), event("unknown", received_at=NOW - SECOND)])
+    (claim,) = await store.claim("tiktok", 1, LEASE, NOW)
+    await store.settle([retried(claim, NOW, unknown_at=NOW)], NOW)
+    assert await probed(store, PROBE_REST.seconds - 1) == ["due"]
+    assert await probed(store, PROBE_REST.seconds - 1) == ["unknown"], "there is no other"
+
+
+async def test_held_ones_take_turns(store: Store) -> None:
+    await store.append([event("a"), event("b")])
+    for claim in await store.claim("tiktok", 2, LEASE, NOW):
+        await store.settle([held(claim)], NOW)
+    taken = []
+    for seconds in range(4):
+        (claim,) = await store.claim_probe("tiktok", LEASE, NOW + seconds * SECOND)
+        await store.settle([held(claim)], NOW + (seconds + 1) * SECOND)
+        taken.append(claim.message_id)
+    assert taken == ["a", "b", "a", "b"]
 
 
 async def test_a_probe_is_of_its_destination_and_due(store: Store) -> None:

@@ -20,7 +20,7 @@ from conversion_relay.service.store.port import (
     Store,
     kept_event_id,
 )
-from service.store.examples import APP, LEASE, NOW, WEB, delivery, event
+from service.store.examples import APP, LEASE, NOW, WEB, delivery, event, retried
 
 HOUR = timedelta(hours=1)
 EVERY = Selection()
@@ -184,6 +184,20 @@ async def test_what_changed_since_it_was_seen_is_left_alone(store: Store) -> Non
     await end(store, a=State.DELIVERED)
     assert await store.requeue([seen, again(await only(store))], NOW) == (False, False)
     assert await store.claim("tiktok", 10, LEASE, NOW) == ()
+
+
+async def test_what_may_have_arrived_since_it_was_seen_goes_as_nothing_else(store: Store) -> None:
+    """A probe is no attempt, so nothing else tells of it."""
+    await store.append([event("a")])
+    seen = await only(store)
+    (probe,) = await store.claim_probe("tiktok", LEASE, NOW)
+    await store.settle([retried(probe, NOW, NOW)], NOW)
+    another = replace(delivery("a"), event_id="another")
+    assert await store.requeue([again(seen, another)], NOW) == (False,)
+    renamed = replace(delivery("a"), mapping="Renamed", body=b"new")
+    assert await store.requeue([again(seen, renamed)], NOW) == (True,)
+    (claim,) = await store.claim("tiktok", 10, LEASE, NOW)
+    assert (claim.event_id, claim.first_unknown_at, claim.body) == ("a", NOW, b"new")
 
 
 async def test_an_unused_event_gets_its_delivery_once(store: Store) -> None:

@@ -87,14 +87,23 @@ async def test_a_retry_is_due_when_it_was_said_to_be(store: Store) -> None:
 
 async def test_the_first_unknown_outcome_is_kept_for_good(store: Store) -> None:
     await store.append([event("a")])
-    await store.settle([retried(await only_claim(store), NOW, unknown_at=NOW + SECOND)], NOW)
+    first, later = NOW + SECOND, NOW + LEASE
+    await store.settle([retried(await only_claim(store), NOW, unknown_at=first)], first)
     claim = await only_claim(store)
-    assert claim.first_unknown_at == NOW + SECOND
-    await store.settle([retried(claim, NOW)], NOW)
+    assert claim.first_unknown_at == first
+    await store.settle([retried(claim, NOW)], first)
     claim = await only_claim(store)
-    assert claim.first_unknown_at == NOW + SECOND
-    await store.settle([retried(claim, NOW, unknown_at=NOW + LEASE)], NOW)
-    assert (await only_claim(store)).first_unknown_at == NOW + SECOND
+    assert claim.first_unknown_at == first
+    await store.settle([retried(claim, NOW, unknown_at=later)], later)
+    assert (await only_claim(store)).first_unknown_at == first
+
+
+async def test_an_unknown_outcome_does_not_lie_ahead(store: Store) -> None:
+    """The clock was set back while the request was on its way."""
+    await store.append([event("a")])
+    ahead = NOW + timedelta(days=3)
+    await store.settle([retried(await only_claim(store), NOW, unknown_at=ahead)], NOW)
+    assert (await only_claim(store)).first_unknown_at == NOW
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import subprocess
@@ -14,7 +15,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from conversion_relay.errors import ConfigurationError, StoreUnavailable
+from conversion_relay.errors import ConfigurationError, RelayError, StoreUnavailable
+from conversion_relay.service.place import unusable
 from conversion_relay.service.sealing import Sealer, load_or_create_keys
 from conversion_relay.service.store.sqlite import SqliteStore, open_store
 from service.store.conftest import KEY
@@ -210,6 +212,25 @@ async def refusal(path: Path) -> str:
         await open_store(path, Sealer([KEY]))
     assert str(no_key.value) == str(no_store.value)
     return str(no_store.value)
+
+
+@pytest.mark.parametrize(
+    ("number", "refused"),
+    [
+        (errno.ENOSPC, StoreUnavailable),
+        (errno.EDQUOT, StoreUnavailable),
+        (errno.EROFS, StoreUnavailable),
+        (errno.EIO, StoreUnavailable),
+        (errno.EACCES, ConfigurationError),
+        (errno.ENAMETOOLONG, ConfigurationError),
+    ],
+)
+def test_a_disk_in_trouble_is_no_wrong_configuration(
+    number: int, refused: type[RelayError]
+) -> None:
+    error = unusable("the database relay.db", OSError(number, os.strerror(number)))
+    assert type(error) is refused
+    assert str(error) == f"the database relay.db cannot be used: {os.strerror(number)}"
 
 
 async def test_a_folder_is_no_database(tmp_path: Path) -> None:

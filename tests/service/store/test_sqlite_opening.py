@@ -19,9 +19,13 @@ from conversion_relay.service.store.sqlite.connection import (
     open_writing,
     require_durable,
     require_sqlite,
+    transaction,
 )
+from conversion_relay.service.store.sqlite.marker import field
+from conversion_relay.service.store.sqlite.opening import temporary_folder
 from conversion_relay.service.store.sqlite.queries import QUERIES
 from conversion_relay.service.store.sqlite.schema import Migration, migrate, migrations
+from conversion_relay.service.store.sqlite.times import to_microseconds
 from service.store.conftest import KEY
 from service.store.examples import LEASE, NOW, WEB, event, retried
 
@@ -165,8 +169,77 @@ async def test_a_clock_that_was_set_back_keeps_nothing_waiting(
     assert {claim.message_id: claim.first_unknown_at for claim in claims} == {
         "retried": NOW, "soon": NOW, "claimed": NOW, "new": None,
     }  # fmt: skip
-    assert {claim.accepted_at for claim in claims} == {NOW}
+    assert {
+        claim.message_id: claim.accepted_at for claim in claims if claim.accepted_at > NOW
+    } == {"new": ahead}, "a clock that is behind for once would make it too old"
     await store.close()
+
+
+def backlog(connection: apsw.Connection, count: int) -> None:
+    """Deliveries that wait, due ten days from now; those above 6,000 cannot be changed."""
+    ahead = to_microseconds(NOW + timedelta(days=10))
+    with transaction(connection):
+        connection.execute("INSERT INTO envelopes VALUES (1, 'tiktok', ?)", (WEB,))
+        connection.execute(
+            "INSERT INTO events (id, source, message_id, type, received_at, disposition) "
+            "SELECT value, 'default', value, 'track', ?, 'planned' FROM json_each(?)",
+            (ahead, str([*range(1, count + 1)])),
+        )
+        connection.execute(
+            "INSERT INTO deliveries (id, event, envelope, mapping, event_name, accepted_at, state,"
+            " due_at, body) SELECT id, id, 1, 'm', 'e', ?, 'pending', ?, x'00' FROM events",
+            (ahead, ahead),
+        )
+        connection.execute(
+            "CREATE TRIGGER full_disk BEFORE UPDATE ON deliveries WHEN OLD.id > 6000 "
+            "BEGIN SELECT RAISE(ABORT, 'as if there were no room'); END"
+        )
+
+
+FIRST_UNKNOWN = "SELECT count(*) FROM deliveries WHERE first_unknown_at = ?"
+DUE = "SELECT count(*) FROM deliveries WHERE due_at = ?"
+
+
+@pytest.mark.parametrize(("mark", "changed"), [(17, FIRST_UNKNOWN), (None, DUE)])
+async def test_a_start_that_changes_a_whole_backlog_does_so_in_portions(
+    path: Path, raw: apsw.Connection, mark: int | None, changed: str
+) -> None:
+    """It needs little room, and what an end halfway left is done by the next start."""
+    backlog(raw, 11_000)
+    lock = path.with_name("relay.db.lock")
+    if mark is not None:
+        lock.write_bytes(field(4711) + field(mark))
+    expected = (mark or to_microseconds(NOW),)
+    with pytest.raises(StoreUnavailable, match="Constraint"):
+        await open_store(path, Sealer([KEY]), now=NOW)
+    assert raw.execute(changed, expected).get == 5_000
+    assert (mark is not None) == (b"17" in lock.read_bytes())
+    raw.execute("DROP TRIGGER full_disk")
+    store = await open_store(path, Sealer([KEY]), now=NOW)
+    assert raw.execute(changed, expected).get == 11_000
+    assert b"17" not in lock.read_bytes()
+    await store.close()
+
+
+async def test_a_mark_of_a_clock_that_was_ahead_counts_from_now(
+    path: Path, store: SqliteStore
+) -> None:
+    await store.append([event("a")])
+    await store.close()
+    ahead = to_microseconds(NOW + timedelta(days=10))
+    path.with_name("relay.db.lock").write_bytes(field(4711) + field(ahead))
+    store = await open_store(path, Sealer([KEY]), now=NOW)
+    (claim,) = await store.claim("tiktok", 10, LEASE, NOW)
+    assert claim.first_unknown_at == NOW
+    await store.close()
+
+
+def test_a_machine_without_a_temporary_folder_has_no_second_place(tmp_path: Path) -> None:
+    def none_can_be_written() -> str:
+        raise FileNotFoundError("no usable temporary directory")
+
+    assert temporary_folder(none_can_be_written) is None
+    assert temporary_folder(lambda: str(tmp_path)) == tmp_path
 
 
 async def test_what_waits_for_a_retry_goes_on_waiting(path: Path, store: SqliteStore) -> None:
@@ -236,10 +309,17 @@ def test_migrations_count_up_from_one() -> None:
 PULLED = {"now": 1, "latest": 2, "most": 3}
 
 
-def test_pulling_back_what_waits_scans_no_deliveries(raw: apsw.Connection) -> None:
-    plan = raw.execute("EXPLAIN QUERY PLAN " + QUERIES["pull_back"], PULLED)
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [("pull_back", "deliveries_due"), ("pull_back_held", "deliveries_held_unknown")],
+)
+def test_pulling_back_what_waits_scans_no_deliveries(
+    raw: apsw.Connection, query: str, index: str
+) -> None:
+    plan = raw.execute("EXPLAIN QUERY PLAN " + QUERIES[query], PULLED)
     steps = [str(row[3]) for row in plan.fetchall()]
-    assert any("SEARCH deliveries USING COVERING INDEX deliveries_due" in step for step in steps)
+    found = f"SEARCH deliveries USING COVERING INDEX {index} (envelope=? AND "
+    assert any(found in step for step in steps)
     assert not any("SCAN deliveries" in step for step in steps)
 
 

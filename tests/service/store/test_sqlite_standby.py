@@ -169,6 +169,35 @@ async def test_a_held_delivery_is_probed_and_its_lane_goes_on(
     assert [*(await states(store)).values()] == [State.DELIVERED, State.PENDING, State.PENDING]
 
 
+async def test_a_long_book_is_written_in_portions(
+    path: Path, store: SqliteStore, disk: Disk
+) -> None:
+    """Those that fit stay written; the rest, and the mark, stay until there is room for all."""
+    await store.append([event(f"m{number}") for number in range(6_000)])
+    disk.fault = FULL
+    while claims := await claimed(store, 1_000):
+        await store.settle([delivered(one) for one in claims], NOW)
+    raw = apsw.Connection(str(path))
+    disk.fault = None
+    raw.set_busy_timeout(1_000 * PATIENCE_SECONDS)
+    raw.execute(
+        "CREATE TRIGGER full_disk BEFORE UPDATE ON deliveries "
+        "WHEN OLD.id = 5500 AND NEW.state = 'claimed' BEGIN SELECT RAISE(ABORT, 'no room'); END"
+    )
+    with pytest.raises(StoreUnavailable):
+        await store.append([event("after")])
+    assert raw.execute("SELECT count(*) FROM deliveries WHERE state = 'claimed'").get == 5_000
+    assert mark(path) != ""
+    assert await claimed(store, 10) == [], "the book is whole"
+    raw.execute("DROP TRIGGER full_disk")
+    assert (await store.append([event("after")])).accepted == 1
+    assert mark(path) == ""
+    assert (await store.totals()).deliveries == {
+        ("tiktok", State.DELIVERED): 6_003, ("tiktok", State.PENDING): 1,
+    }  # fmt: skip
+    raw.close()
+
+
 async def test_recovery_needs_no_traffic(store: SqliteStore, disk: Disk) -> None:
     disk.fault = BROKEN
     claims = await claimed(store, 3)
@@ -333,25 +362,43 @@ def elsewhere(tmp_path: Path) -> Iterator[Marker]:
     os.close(lock)
 
 
+def second_place(marker: Marker) -> Path:
+    assert marker.file is not None
+    return marker.file
+
+
+def test_without_a_second_place_only_the_lock_file_is_tried(
+    marker: Marker, elsewhere: Marker, tmp_path: Path
+) -> None:
+    alone = Marker.of(tmp_path / "relay.db", marker.lock, None)
+    alone.put(17)
+    assert (alone.read(), marker.read()) == (17, 17)
+    alone.clear()
+    assert alone.read() is None
+    nowhere = Marker.of(tmp_path / "relay.db", elsewhere.lock, None)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        nowhere.put(17)
+
+
 @pytest.mark.parametrize("which", ["marker", "elsewhere"])
 def test_a_mark_is_found_until_it_is_cleared(request: pytest.FixtureRequest, which: str) -> None:
     marker: Marker = request.getfixturevalue(which)
     assert marker.read() is None
     marker.put(17)
     assert marker.read() == 17
-    assert marker.file.exists() == (which == "elsewhere")
+    assert second_place(marker).exists() == (which == "elsewhere")
     marker.put(18)
     assert marker.read() == 18
     marker.clear()
     assert marker.read() is None
-    assert not marker.file.exists()
+    assert not second_place(marker).exists()
 
 
 def test_the_second_place_is_private_and_of_one_database(
     elsewhere: Marker, tmp_path: Path
 ) -> None:
     elsewhere.put(17)
-    assert elsewhere.file.stat().st_mode & 0o777 == 0o600
+    assert second_place(elsewhere).stat().st_mode & 0o777 == 0o600
     other = tmp_path / "other.db"
     other.touch()
     assert Marker.of(other, elsewhere.lock, tmp_path).read() is None
@@ -360,11 +407,11 @@ def test_the_second_place_is_private_and_of_one_database(
 
 
 def test_what_is_no_whole_mark_of_ours_is_none(elsewhere: Marker, tmp_path: Path) -> None:
-    elsewhere.file.write_bytes(field(17)[:-3])
+    second_place(elsewhere).write_bytes(field(17)[:-3])
     assert elsewhere.read() is None
     (tmp_path / "planted").write_bytes(field(17))
-    elsewhere.file.unlink()
-    elsewhere.file.symlink_to(tmp_path / "planted")
+    second_place(elsewhere).unlink()
+    second_place(elsewhere).symlink_to(tmp_path / "planted")
     assert elsewhere.read() is None
     elsewhere.put(18)
     assert (tmp_path / "planted").read_bytes() == field(17)
@@ -374,7 +421,7 @@ def test_what_is_no_whole_mark_of_ours_is_none(elsewhere: Marker, tmp_path: Path
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a file away")
 def test_the_file_of_somebody_else_is_no_mark(elsewhere: Marker) -> None:
     elsewhere.put(17)
-    os.chown(elsewhere.file, 65_534, 65_534)
+    os.chown(second_place(elsewhere), 65_534, 65_534)
     assert elsewhere.read() is None
 
 

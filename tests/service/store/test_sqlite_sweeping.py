@@ -5,16 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
 import apsw
 import pytest
 
+from conversion_relay.core.delivery import Cause, State, Transition
 from conversion_relay.errors import SealingError
 from conversion_relay.service.sealing import Sealer
-from conversion_relay.service.store.port import Disposition, NewEvent, Retention, Swept
+from conversion_relay.service.store.port import (
+    ClaimedDelivery,
+    Disposition,
+    NewEvent,
+    Retention,
+    Settlement,
+    Swept,
+)
 from conversion_relay.service.store.sqlite import SqliteStore, open_store
 from conversion_relay.service.store.sqlite.connection import open_writing, transaction
 from conversion_relay.service.store.sqlite.ledger import SLOTS, forget, ring
@@ -219,6 +227,19 @@ def test_a_table_that_is_not_empty_yet_is_waited_for(raw: apsw.Connection) -> No
     assert states(raw) == ["left", "current", "empty"]
 
 
+def test_a_table_left_by_a_clock_that_was_ahead_goes_before_the_next(
+    raw: apsw.Connection,
+) -> None:
+    at, ahead = to_microseconds(NOW), to_microseconds(NOW + 3650 * DAY)
+    for number, (state, since) in enumerate([("left", ahead), ("left", at), ("current", at)]):
+        row = {"slot": number, "state": state, "since": since}
+        raw.execute(QUERIES["enter_slot"], row)
+    raw.execute("INSERT INTO ledger_0 VALUES ('a', 'default', 1, 1)")
+    assert forget(raw, KEPT.ledger, NOW + 7 * DAY) == Swept()
+    assert forget(raw, KEPT.ledger, NOW + KEPT.ledger) == Swept(ledger_entries=1, is_done=False)
+    assert states(raw) == ["empty", "left", "current"]
+
+
 async def test_a_clock_that_was_set_back_does_not_stop_the_ring(
     path: Path, store: SqliteStore
 ) -> None:
@@ -230,6 +251,44 @@ async def test_a_clock_that_was_set_back_does_not_stop_the_ring(
     connection = apsw.Connection(str(path))
     assert ring(connection).current.number == 1
     connection.close()
+
+
+async def test_a_clock_that_is_behind_for_once_makes_no_id_forgotten(store: SqliteStore) -> None:
+    await swept(store, 0)
+    await store.append([event("a")])
+    await swept(store, 7)
+    await swept(store, -20)
+    assert (await swept(store, 8)).ledger_entries == 0
+    assert (await store.append([event("a")])).fresh == (False,)
+
+
+async def test_what_is_on_its_way_is_not_given_out_again_by_a_clock_set_back(
+    store: SqliteStore,
+) -> None:
+    await store.append([event("a"), event("b")])
+    late, _ = await store.claim("tiktok", 2, LEASE, NOW + 10 * DAY)
+    await swept(store, 0)
+    assert await store.claim("tiktok", 2, LEASE, NOW) == ()
+    assert await store.settle([delivered(late)], NOW) == 1
+    (again,) = await store.claim("tiktok", 2, LEASE, NOW + timedelta(minutes=5))
+    assert (again.message_id, again.first_unknown_at) == ("b", NOW)
+
+
+async def test_what_is_held_may_have_arrived_no_later_than_now(store: SqliteStore) -> None:
+    await store.append([event("ahead"), event("before")])
+    ahead, before = await store.claim("tiktok", 2, LEASE, NOW)
+    await store.settle([held(ahead, NOW + 10 * DAY), held(before, NOW - DAY)], NOW)
+    await swept(store, 0)
+    await store.release("tiktok", NOW + 9 * DAY)
+    claims = await store.claim("tiktok", 2, LEASE, NOW + 9 * DAY)
+    assert {one.message_id: one.first_unknown_at for one in claims} == {
+        "ahead": NOW, "before": NOW - DAY,
+    }  # fmt: skip
+
+
+def held(claim: ClaimedDelivery, unknown_at: datetime) -> Settlement:
+    refused = Transition(State.HELD, Cause.CREDENTIALS, None, "token", unknown_at)
+    return Settlement(claim.id, claim.fence, refused)
 
 
 async def test_ids_of_a_table_that_was_left_are_found(path: Path, store: SqliteStore) -> None:

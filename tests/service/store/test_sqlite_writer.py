@@ -181,6 +181,19 @@ async def test_an_event_that_cannot_be_kept_fails_only_its_own_append(held: Held
     assert await held.store.deliveries(["ok"]) == ()
 
 
+async def test_what_breaks_a_rule_of_the_schema_fails_only_its_own_append(held: Held) -> None:
+    good = [asyncio.create_task(held.store.append([event(f"m{n}")])) for n in range(3)]
+    no_source = replace(event("bad"), source=None)  # type: ignore[arg-type]
+    bad = asyncio.create_task(held.store.append([event("ok"), no_source]))
+    await asyncio.sleep(0)
+    held.go_on()
+    assert [(await append).accepted for append in good] == [1, 1, 1]
+    with pytest.raises(StoreUnavailable, match="SQLite answered Constraint"):
+        await bad
+    assert held.store.trouble() is None
+    assert await held.store.deliveries(["ok"]) == ()
+
+
 async def test_a_full_disk_is_told_to_every_waiter_and_forgotten_when_there_is_room(
     tmp_path: Path,
 ) -> None:

@@ -51,7 +51,8 @@ class _Answer:
         """Bounded and masked, for people."""
         if self.code is None:
             return f"HTTP {self.status} without a code of TikTok"
-        return _masked(f"code {self.code}: {self.message}", MAX_REASON_CHARACTERS)
+        message = _QUOTED.sub("[value]", self.message[: 4 * MAX_REASON_CHARACTERS])
+        return _masked(f"code {self.code}: {message}", MAX_REASON_CHARACTERS)
 
 
 _Rule: TypeAlias = Callable[[_Answer], tuple[Outcome, ...]]
@@ -175,15 +176,22 @@ def _named_index(message: str, size: int) -> int | None:
     return index if index < size else None
 
 
+_QUOTED: Final = re.compile(
+    r"""(?<!\w)(?:'(?!\w+[._]\w[\w.]*')[^']*'|"(?!\w+[._]\w[\w.]*")[^"]*")(?!\w)"""
+)
+"""What is quoted may be the event's own text, unless it reads like the name of a field."""
 _MASKS: Final = (
+    (re.compile(r"\bhttps?://[^\s\"'<>]+", re.IGNORECASE), "[url]"),
     (re.compile(r"[^\s\"'<>:,;=]{1,64}@[^\s\"'<>,;]{1,255}"), "[e-mail]"),
     (re.compile(r"\b[0-9a-fA-F]{32,}\b"), "[hash]"),
+    (re.compile(r"\b[0-9]{1,3}(?:\.[0-9]{1,3}){3}\b"), "[ip]"),
+    (re.compile(r"\b(?:[0-9a-fA-F]{0,4}:){3,7}[0-9a-fA-F]{1,4}\b"), "[ip]"),
     (re.compile(r"\+?[0-9](?:[\s().\-/]{0,3}[0-9]){6,}"), "[number]"),
 )
 
 
 def _masked(text: str, limit: int) -> str:
-    """The text without e-mail addresses, hashes and long numbers, in one line, bounded."""
+    """The text without addresses, hashes and long numbers, in one line, bounded."""
     text = " ".join(text[: 4 * limit].split())
     for pattern, mask in _MASKS:
         text = pattern.sub(mask, text)

@@ -20,6 +20,7 @@ from conversion_relay.service.store.kept import (
     kept_event_id,
 )
 from conversion_relay.service.store.values import (
+    PROBE_REST,
     ClaimedDelivery,
     DeliveryRecord,
     Disposition,
@@ -33,6 +34,7 @@ from conversion_relay.service.store.values import (
 )
 
 __all__ = [
+    "PROBE_REST",
     "ClaimedDelivery",
     "DeliveryRecord",
     "Disposition",
@@ -107,9 +109,10 @@ class Store(Protocol):
     ) -> tuple[ClaimedDelivery, ...]:
         """One delivery for a lane that does not flow, leased to us; empty when there is none.
 
-        One that is held is taken first, then one whose earlier outcome is unknown (so that a
-        long outage does not make more of them), then the one that has been due longest. The
-        attempt is not counted.
+        One whose earlier outcome is unknown is taken first (so that a long outage does not make
+        many of them), unless it was tried within PROBE_REST: one that the partner never answers
+        must not stand for all the others. Then the one that has been due longest, and at last a
+        held one, the one that was tried longest ago. The attempt is not counted.
         """
         ...
 

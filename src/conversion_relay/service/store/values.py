@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum
+from typing import Final
 
 from conversion_relay.core.delivery import State, Transition
 from conversion_relay.core.lane import Condition
 from conversion_relay.core.plan import Note, PlannedDelivery
+
+PROBE_REST: Final = timedelta(minutes=1)
+"""So long one whose outcome is unknown is no probe again, unless there is no other."""
 
 
 class Disposition(Enum):

@@ -18,7 +18,7 @@ import orjson
 from conversion_relay.core.delivery import LIFE, Cause, State, Transition
 from conversion_relay.errors import SealingError, StoreUnavailable
 from conversion_relay.service.sealing import Sealer
-from conversion_relay.service.store.port import ClaimedDelivery, Settlement
+from conversion_relay.service.store.port import PROBE_REST, ClaimedDelivery, Settlement
 from conversion_relay.service.store.sqlite.ingest import body_context
 from conversion_relay.service.store.sqlite.queries import QUERIES
 from conversion_relay.service.store.sqlite.times import from_microseconds, to_microseconds
@@ -105,8 +105,12 @@ class Probe:
 
     def choose(self, connection: apsw.Connection, kept_back: str, now: datetime) -> Chosen | None:
         """What it comes to now, without the ids kept back (a JSON array); None: there is none."""
-        at = {"now": to_microseconds(now), "kept_back": kept_back}
-        asked = {"destination": self.destination, **at}
+        asked = {
+            "destination": self.destination,
+            "kept_back": kept_back,
+            "now": to_microseconds(now),
+            "rested": to_microseconds(now - PROBE_REST),
+        }
         found = connection.execute(QUERIES["probe_ids"], asked).get
         if found is None:
             return None

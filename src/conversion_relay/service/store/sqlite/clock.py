@@ -14,17 +14,18 @@ from conversion_relay.service.store.sqlite.queries import QUERIES
 from conversion_relay.service.store.sqlite.times import to_microseconds
 
 _LONGEST_WAIT: Final = timedelta(minutes=5)
-"""Longer than any lease and any pause between two attempts."""
+"""Longer than any lease (90 seconds) and any pause between two attempts (30): a Retry-After is for
+the lane, not for what waits in it."""
 _PULLED_AT_ONCE: Final = 500
 
 
 def pull_back(connection: apsw.Connection, now: datetime, most: int = _PULLED_AT_ONCE) -> bool:
-    """What waits for longer than any rule lets it goes now; gives whether that was all.
-
-    A negative `most` means every one.
-    """
+    """What waits for longer than any rule lets it goes now; gives whether that was all."""
     at, latest = to_microseconds(now), to_microseconds(now + _LONGEST_WAIT)
-    connection.execute(QUERIES["pull_back"], {"now": at, "latest": latest, "most": most})
-    pulled = connection.changes()
+    given = {"now": at, "latest": latest, "most": most}
+    pulled: list[int] = []
+    for query in ("pull_back", "pull_back_held"):
+        connection.execute(QUERIES[query], given)
+        pulled.append(connection.changes())
     connection.execute(QUERIES["pull_back_ledger"], {"now": at})
-    return pulled != most
+    return max(pulled) < most

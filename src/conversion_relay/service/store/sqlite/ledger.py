@@ -68,6 +68,16 @@ class Ring:
         """The numbers of those that hold something."""
         return tuple(slot.number for slot in self.slots if slot.state is not SlotState.EMPTY)
 
+    def was_left(self, slot: Slot, latest: int) -> bool:
+        """Whether nothing went into it after this time, in microseconds.
+
+        Its own time may be that of a clock that was ahead; then that of the table which took over
+        from it, once that was left too, says so.
+        """
+        successor = self.slots[(slot.number + 1) % len(self.slots)]
+        left = [one for one in (slot, successor) if one.state is SlotState.LEFT]
+        return slot in left and any(one.since is not None and one.since <= latest for one in left)
+
 
 def ring(connection: apsw.Connection) -> Ring:
     """How the tables stand now."""
@@ -116,7 +126,7 @@ def forget(connection: apsw.Connection, retention: timedelta, now: datetime) -> 
     tables, at = ring(connection), to_microseconds(now)
     latest = to_microseconds(now - retention)
     for slot in tables.slots:
-        if slot.state is SlotState.LEFT and slot.since is not None and slot.since <= latest:
+        if tables.was_left(slot, latest):
             return Swept(ledger_entries=_empty(connection, slot.number, at), is_done=False)
     current = tables.current
     if current.since is None:

@@ -33,19 +33,21 @@ class Marker:
 
     Attributes:
         lock: descriptor of its lock file.
-        file: stands in where that cannot be written.
+        file: stands in where that cannot be written; None: there is no second place.
     """
 
     lock: int
-    file: Path
+    file: Path | None
 
     @staticmethod
-    def of(database: Path, lock: int, folder: Path) -> Marker:
-        """The mark of this database, with its second place in that folder.
+    def of(database: Path, lock: int, folder: Path | None) -> Marker:
+        """The mark of this database, with its second place in that folder, if there is one.
 
         Raises:
             OSError: there is no database.
         """
+        if folder is None:
+            return Marker(lock, None)
         place = os.path.realpath(database)
         name = hashlib.sha256(f"{place}\n{database.stat().st_ino}".encode()).hexdigest()
         return Marker(lock, folder / f"conversion-relay-{name[:32]}")
@@ -55,7 +57,7 @@ class Marker:
 
         One that was not made whole is none: nothing was sent after it.
         """
-        found = {_number(os.pread(self.lock, FIELD_BYTES, MARK_AT)), _number(self._from_file())}
+        found = {_number(os.pread(self.lock, FIELD_BYTES, MARK_AT)), _number(_content(self.file))}
         return min((number for number in found if number is not None), default=None)
 
     def put(self, number: int) -> None:
@@ -67,7 +69,9 @@ class Marker:
         try:
             self._write(number)
         except OSError:
-            self._write_file(number)
+            if self.file is None:
+                raise
+            _write_file(self.file, number)
 
     def clear(self) -> None:
         """Take the mark away.
@@ -78,42 +82,46 @@ class Marker:
         if os.pread(self.lock, FIELD_BYTES, MARK_AT).strip():
             os.pwrite(self.lock, BLANK, MARK_AT)
             os.fsync(self.lock)
-        if self._from_file():
+        if self.file is not None and _content(self.file):
             self.file.unlink()
 
     def _write(self, number: int) -> None:
         os.pwrite(self.lock, field(number), MARK_AT)
         os.fsync(self.lock)
 
-    def _write_file(self, number: int) -> None:
-        """A file of somebody else under this name is not written into."""
-        with suppress(FileNotFoundError):
-            self.file.unlink()
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE_FLAGS
-        descriptor = os.open(self.file, flags, 0o600)
-        try:
-            os.write(descriptor, field(number))
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        folder = os.open(self.file.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
 
-    def _from_file(self) -> bytes:
-        """Its content, if it is ours: anybody may write in that folder."""
-        try:
-            descriptor = os.open(self.file, os.O_RDONLY | _FILE_FLAGS)
-        except OSError:
-            return b""
-        try:
-            status = os.fstat(descriptor)
-            ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
-            return os.read(descriptor, FIELD_BYTES) if ours else b""
-        finally:
-            os.close(descriptor)
+def _write_file(file: Path, number: int) -> None:
+    """A file of somebody else under this name is not written into."""
+    with suppress(FileNotFoundError):
+        file.unlink()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _FILE_FLAGS
+    descriptor = os.open(file, flags, 0o600)
+    try:
+        os.write(descriptor, field(number))
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _content(file: Path | None) -> bytes:
+    """Its content, if it is ours: anybody may write in that folder."""
+    if file is None:
+        return b""
+    try:
+        descriptor = os.open(file, os.O_RDONLY | _FILE_FLAGS)
+    except OSError:
+        return b""
+    try:
+        status = os.fstat(descriptor)
+        ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+        return os.read(descriptor, FIELD_BYTES) if ours else b""
+    finally:
+        os.close(descriptor)
 
 
 def _number(content: bytes) -> int | None:

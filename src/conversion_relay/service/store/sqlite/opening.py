@@ -7,12 +7,12 @@ of a clock that ran ahead pulled back. Parses no URL and reads no setting.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 from tempfile import gettempdir
-from typing import cast
+from typing import Final, cast
 
 import apsw
 
@@ -37,9 +37,12 @@ from conversion_relay.service.store.sqlite.schema import migrate, migrations
 from conversion_relay.service.store.sqlite.standby import Standby
 from conversion_relay.service.store.sqlite.standing import Standing
 from conversion_relay.service.store.sqlite.store import Database, SqliteStore
+from conversion_relay.service.store.sqlite.times import to_microseconds
 from conversion_relay.service.store.sqlite.writer import Limits, Writer
 
 _PROOF = b"this key sealed here"
+_CHANGED_AT_ONCE: Final = 5_000
+"""Deliveries in one transaction: the disk may have little room left for the log."""
 
 
 async def open_store(
@@ -57,7 +60,7 @@ async def open_store(
     Raises:
         ConfigurationError: there can be no database at this path, another process has it, a newer
             release wrote it, it cannot be made durable, or a key is not at hand.
-        StoreUnavailable: it cannot be read or is damaged.
+        StoreUnavailable: it cannot be read or written, or is damaged.
     """
     bounds = limits or Limits()
     database, ingest = await asyncio.to_thread(_open_database, path, sealer, bounds, now)
@@ -82,12 +85,13 @@ def _open_database(
             if ownership.unclean:
                 require_whole(writing)
             migrate(writing, migrations())
-            marker = Marker.of(path, ownership.lock, Path(gettempdir()))
+            marker = Marker.of(path, ownership.lock, temporary_folder())
             with transaction(writing):
                 _require_keys(writing, sealer)
-                _set_free(writing, now)
-                _suspect(writing, marker)
+                writing.execute(QUERIES["release_claims"])
+            _suspect(writing, marker, now)
             marker.clear()
+            _pull_back(writing, now)
             ingest = Ingest(writing, sealer)
             reading = open_reading(path)
             standing = Standing.take(path)
@@ -107,18 +111,39 @@ def _naming(path: Path) -> Iterator[None]:
         raise StoreUnavailable(f"{path}: {unavailable(error)}") from error
 
 
-def _set_free(connection: apsw.Connection, now: datetime | None) -> None:
-    """What a dead process had claimed, and what a clock set back would leave waiting."""
-    connection.execute(QUERIES["release_claims"])
-    if now is not None:
-        pull_back(connection, now, most=-1)
+def temporary_folder(find: Callable[[], str] = gettempdir) -> Path | None:
+    """Where programs leave their temporary files; None: nothing can be written there."""
+    try:
+        return Path(find())
+    except FileNotFoundError:
+        return None
 
 
-def _suspect(connection: apsw.Connection, marker: Marker) -> None:
-    """A dead process sent without being able to note what: it may be anything that waits."""
+def _suspect(connection: apsw.Connection, marker: Marker, now: datetime | None) -> None:
+    """A dead process sent without being able to note what: it may be anything that waits.
+
+    An end halfway leaves the mark, so that the next start does the rest.
+    """
     since = marker.read()
-    if since is not None:
-        connection.execute(QUERIES["suspect"], {"since": since})
+    first, last = connection.execute(QUERIES["delivery_bounds"]).get
+    if since is None or first is None:
+        return
+    if now is not None:
+        since = min(since, to_microseconds(now))  # the clock may have been set back
+    for begin in range(first, last + 1, _CHANGED_AT_ONCE):
+        portion = {"since": since, "first": begin, "last": begin + _CHANGED_AT_ONCE - 1}
+        with transaction(connection):
+            connection.execute(QUERIES["suspect"], portion)
+
+
+def _pull_back(connection: apsw.Connection, now: datetime | None) -> None:
+    """What a clock set back would leave waiting."""
+    if now is None:
+        return
+    is_done = False
+    while not is_done:
+        with transaction(connection):
+            is_done = pull_back(connection, now, _CHANGED_AT_ONCE)
 
 
 def _require_keys(connection: apsw.Connection, sealer: Sealer) -> None:

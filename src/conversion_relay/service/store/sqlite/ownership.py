@@ -68,6 +68,7 @@ def own(database: Path) -> Ownership:
     Raises:
         DatabaseInUse: another process has it.
         ConfigurationError: there can be no database at this path.
+        StoreUnavailable: the disk is full, fails or can only be read.
     """
     require_place(database)
     with ExitStack() as undo:
@@ -83,7 +84,7 @@ def own(database: Path) -> Ownership:
             unclean = bool(_owner(lock)) or has_content(log_of(database))
             _sign(lock)
         except OSError as error:
-            raise unusable(database, str(error.strerror)) from error
+            raise unusable(f"the database {database}", error) from error
         undo.pop_all()
     return Ownership(lock, file, unclean)
 

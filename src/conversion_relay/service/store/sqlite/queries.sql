@@ -67,36 +67,37 @@ SELECT json_group_array(id) FROM (
 );
 
 -- name: probe_ids
--- The envelope and id of one delivery: a held one, one that may have arrived already, or the one
--- that has been due longest.
+-- The envelope and id of one delivery: one that may have arrived already, the one that has been due
+-- longest, a held one. The first rests after it was tried, so that one that the partner will never
+-- answer does not stand for all the others.
 WITH kept_back(id) AS MATERIALIZED (SELECT value FROM json_each(:kept_back)),
 ours(id, envelope) AS MATERIALIZED (
     SELECT id, envelope FROM envelopes WHERE destination = :destination
 )
 SELECT envelope, json_array(id) FROM (
-    SELECT 1 AS turn, 0 AS due_at, deliveries.id, ours.envelope
+    SELECT 1 AS turn, deliveries.due_at AS since, deliveries.id, ours.envelope
     FROM ours CROSS JOIN deliveries ON deliveries.id = (
         SELECT id FROM deliveries
-        WHERE envelope = ours.id AND state = 'held' AND id NOT IN kept_back
-        ORDER BY id LIMIT 1
+        WHERE envelope = ours.id AND due_at <= :now AND first_unknown_at IS NOT NULL
+            AND coalesce(settled_at, 0) <= :rested AND id NOT IN kept_back
+        ORDER BY due_at, id LIMIT 1
     )
     UNION ALL
     SELECT 2, deliveries.due_at, deliveries.id, ours.envelope
     FROM ours CROSS JOIN deliveries ON deliveries.id = (
         SELECT id FROM deliveries
-        WHERE envelope = ours.id AND due_at <= :now AND first_unknown_at IS NOT NULL
-            AND id NOT IN kept_back
-        ORDER BY due_at, id LIMIT 1
-    )
-    UNION ALL
-    SELECT 3, deliveries.due_at, deliveries.id, ours.envelope
-    FROM ours CROSS JOIN deliveries ON deliveries.id = (
-        SELECT id FROM deliveries
         WHERE envelope = ours.id AND due_at <= :now AND id NOT IN kept_back
         ORDER BY due_at, id LIMIT 1
     )
+    UNION ALL
+    SELECT 3, deliveries.settled_at, deliveries.id, ours.envelope
+    FROM ours CROSS JOIN deliveries ON deliveries.id = (
+        SELECT id FROM deliveries
+        WHERE envelope = ours.id AND state = 'held' AND id NOT IN kept_back
+        ORDER BY settled_at, id LIMIT 1
+    )
 )
-ORDER BY turn, due_at, id LIMIT 1;
+ORDER BY turn, since, id LIMIT 1;
 
 -- name: as_claimed
 -- These deliveries as they will stand once claimed: one JSON array, and their bodies end to end.
@@ -132,7 +133,7 @@ UPDATE deliveries SET
     state = given.value ->> 2,
     due_at = given.value ->> 3,
     reason = given.value ->> 4,
-    first_unknown_at = coalesce(first_unknown_at, given.value ->> 5),
+    first_unknown_at = min(coalesce(first_unknown_at, given.value ->> 5), :now),
     settled_at = :now,
     claimed_at = NULL,
     body = iif(given.value ->> 2 = 'delivered', NULL, body)
@@ -163,10 +164,14 @@ WHERE deliveries.id = given.value ->> 0
     AND deliveries.fence = (given.value ->> 1) - 1
     AND deliveries.state IN ('pending', 'claimed', 'held');
 
+-- name: delivery_bounds
+SELECT min(id), max(id) FROM deliveries;
+
 -- name: suspect
--- Everything that may still be sent may have arrived already.
+-- Whatever may still be sent may have arrived already; of these ids.
 UPDATE deliveries SET first_unknown_at = :since
-WHERE first_unknown_at IS NULL AND (due_at IS NOT NULL OR state = 'held');
+WHERE id BETWEEN :first AND :last
+    AND first_unknown_at IS NULL AND (due_at IS NOT NULL OR state = 'held');
 
 -- name: release
 -- What is held of a destination goes on.
@@ -199,16 +204,27 @@ UPDATE deliveries SET
 WHERE claimed_at IS NOT NULL;
 
 -- name: pull_back
--- Whatever waits longer than any rule lets it: the clock was set back. It goes now, and its other
--- times must not lie ahead either.
+-- Whatever waits longer than any rule lets it: the clock was set back. It goes now, unless it is on
+-- its way, and no send of it may lie ahead. When it was accepted stays: should the clock only be
+-- behind for once, it would be too old afterwards.
 UPDATE deliveries SET
-    due_at = :now,
-    accepted_at = min(accepted_at, :now),
+    due_at = iif(state = 'claimed', :latest, :now),
+    claimed_at = min(claimed_at, :now),
     first_unknown_at = min(first_unknown_at, :now)
 WHERE id IN (
     SELECT deliveries.id
     FROM envelopes CROSS JOIN deliveries ON deliveries.envelope = envelopes.id
     WHERE deliveries.due_at > :latest
+    LIMIT :most
+);
+
+-- name: pull_back_held
+-- What is held has no time at which it goes, but a send of it must not lie ahead either.
+UPDATE deliveries SET first_unknown_at = :now
+WHERE id IN (
+    SELECT deliveries.id
+    FROM envelopes CROSS JOIN deliveries ON deliveries.envelope = envelopes.id
+    WHERE deliveries.state = 'held' AND deliveries.first_unknown_at > :latest
     LIMIT :most
 );
 
@@ -340,13 +356,19 @@ WHERE id = :id AND event = :event AND state = :state AND attempts = :attempts
     AND state IN (SELECT value FROM json_each(:before));
 
 -- name: requeue_planned
+-- What may have arrived keeps what the partner knows it by. A probe that came in between shows in
+-- nothing else, for it is no attempt.
 UPDATE deliveries SET
     state = 'pending', due_at = :now, accepted_at = :now, attempts = 0, reason = NULL,
     first_unknown_at = iif(state = 'uncertain', NULL, first_unknown_at),
     envelope = :envelope, mapping = :mapping, event_name = :event_name, event_id = :event_id,
     body = :body
 WHERE id = :id AND event = :event AND state = :state AND attempts = :attempts
-    AND state IN (SELECT value FROM json_each(:before));
+    AND state IN (SELECT value FROM json_each(:before))
+    AND (
+        first_unknown_at IS NULL OR state = 'uncertain'
+        OR (envelope = :envelope AND event_name = :event_name AND event_id IS :event_id)
+    );
 
 -- name: deliver_also
 -- A further delivery of an event, unless there is one of this mapping or of this conversion.
@@ -394,8 +416,9 @@ DELETE FROM ledger_N WHERE (message_id, source) < (
 DELETE FROM ledger_N;
 
 -- name: pull_back_ledger
--- What seems to have happened later than now: the clock was set back.
-UPDATE ledger_slots SET since = :now WHERE since > :now;
+-- What seems to have happened later than now: the clock was set back. A table that was left is only
+-- kept longer: should the clock just be behind for once, its ids would be forgotten afterwards.
+UPDATE ledger_slots SET since = :now WHERE since > :now AND state = 'current';
 
 -- name: outlived
 -- The next events of a disposition: how many were looked at, the last of them, and which may go.

@@ -1,7 +1,7 @@
 """Delivery while the disk cannot be written: a book in memory of claims and of their ends.
 
 Claims are chosen by reading alone, and nothing in the book is given out again before the book is
-written down, which the first transaction that can write does before anything else. A mark that
+written down, which comes before anything else as soon as something can be written. A mark that
 outlives the process is made before the first claim, see `marker`: what was sent while nothing
 could be written is known to nobody after a crash.
 
@@ -10,8 +10,12 @@ Used by the thread of the writer, and read from others by `kept_back` alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
 
 import apsw
 import orjson
@@ -25,7 +29,7 @@ from conversion_relay.service.store.sqlite.claims import (
     rows_of,
     settle,
 )
-from conversion_relay.service.store.sqlite.connection import snapshot
+from conversion_relay.service.store.sqlite.connection import snapshot, transaction
 from conversion_relay.service.store.sqlite.groups import Work
 from conversion_relay.service.store.sqlite.marker import Marker
 from conversion_relay.service.store.sqlite.queries import QUERIES
@@ -35,6 +39,16 @@ from conversion_relay.service.store.sqlite.times import to_microseconds
 _OF_THE_DISK = (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError)
 _Claim = tuple[int, int]  # id, fence
 _LeaseRow = list[int | None]  # see the query `keep_leases`
+_WRITTEN_AT_ONCE: Final = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """How some claims ended: the rows of `settle`, how many, and when."""
+
+    rows: str
+    size: int
+    now: datetime
 
 
 def is_of_the_disk(error: Exception) -> bool:
@@ -51,7 +65,7 @@ class Standby:
         self._most = most
         self._marked = False
         self._leases: dict[int, _LeaseRow] = {}
-        self._ends: list[tuple[str, datetime]] = []
+        self._ends: list[_Ends] = []
         self._ended: set[_Claim] = set()
         self._put_off: dict[str, Work[object]] = {}
         self._kept_back = NONE_KEPT_BACK
@@ -103,7 +117,7 @@ class Standby:
         else:
             durable = {(number, fence) for number, fence in orjson.loads(found)}
         ours = {claim: row for claim, row in given.items() if self._is_ours(claim, durable)}
-        self._ends.append((orjson.dumps(list(ours.values())).decode(), now))
+        self._ends.append(_Ends(orjson.dumps(list(ours.values())).decode(), len(ours), now))
         self._ended.update(ours)
         self._keep_back()
         return len(ours)
@@ -118,17 +132,37 @@ class Standby:
         self._put_off[key] = work
 
     def write(self, connection: apsw.Connection) -> None:
-        """Write the book down, inside a transaction; what the database knows better is left."""
-        if self._leases:
-            rows = orjson.dumps(list(self._leases.values())).decode()
-            connection.execute(QUERIES["keep_leases"], {"leases": rows})
-        for rows, now in self._ends:
-            settle(connection, rows, now)
-        for work in self._put_off.values():
-            work(connection)
+        """Write the book down, and take the mark away; what the database knows better is left.
 
-    def written(self) -> None:
-        """The transaction was committed: forget the book, and take the mark away."""
+        In portions, for the disk may have little room left for the log: each is a transaction of
+        its own. When one fails, all of them stay in the book and may be written again, which
+        changes nothing: none of it was given out meanwhile.
+        """
+        for portion in self._portions():
+            with transaction(connection):
+                for work in portion:
+                    work(connection)
+                self._standing.require()
+        self._forget()
+
+    def _portions(self) -> Iterator[list[Work[object]]]:
+        """The claims, then their ends, then what was put off."""
+        leases = list(self._leases.values())
+        for begin in range(0, len(leases), _WRITTEN_AT_ONCE):
+            yield [partial(_keep_leases, rows=leases[begin : begin + _WRITTEN_AT_ONCE])]
+        portion: list[Work[object]] = []
+        size = 0
+        for end in self._ends:
+            portion.append(partial(settle, rows=end.rows, now=end.now))
+            size += end.size
+            if size >= _WRITTEN_AT_ONCE:
+                yield portion
+                portion, size = [], 0
+        portion += self._put_off.values()
+        if portion:
+            yield portion
+
+    def _forget(self) -> None:
         self._leases.clear()
         self._ends.clear()
         self._ended.clear()
@@ -163,3 +197,7 @@ class Standby:
 
     def _ids(self) -> set[int]:
         return self._leases.keys() | {number for number, _ in self._ended}
+
+
+def _keep_leases(connection: apsw.Connection, rows: Sequence[_LeaseRow]) -> None:
+    connection.execute(QUERIES["keep_leases"], {"leases": orjson.dumps(rows).decode()})

@@ -201,13 +201,15 @@ class Writer:
         """Commit the group. Trouble with the disk fails all of it, a fault only whose it is."""
         try:
             return self._commit(group)
-        except (apsw.Error, StoreUnavailable) as error:
-            return self._failed(group, error)
         except Exception as error:  # noqa: BLE001 (the thread outlives any fault of a caller)
+            if _is_trouble(error):
+                return self._failed(group, error)
             parts = group.parts()
-            if len(parts) <= 1:
-                return group.failures(unavailable(error))
-            return [answer for part in parts for answer in self._attempt(part)]
+            if len(parts) > 1:
+                return [answer for part in parts for answer in self._attempt(part)]
+            if self._trouble is not None:
+                self._try_later()  # what is in the book still has to be written
+            return group.failures(unavailable(error))
 
     def _failed(self, group: Group, error: Exception) -> list[Answer]:
         """Claims and settlements may fit where new events do not; else they stand by."""
@@ -257,14 +259,19 @@ class Writer:
                 self._standing.require()
         events = [append.events for append in group.appends]
         prepared = self._ingest.prepare(self._connection, events)
+        self._standby.write(self._connection)
         with transaction(self._connection):
-            self._standby.write(self._connection)
             answers = [call.work(self._connection) for call in group.calls]
             self._ingest.keep(self._connection, prepared)
             self._standing.require()
         self._trouble, self._disk_fails = None, False
-        self._standby.written()
         self._ingest.committed(prepared)
         self._commits += 1
         receipts = zip(group.appends, prepared.receipts, strict=True)
         return answers + [partial(resolve, one.waiter, receipt) for one, receipt in receipts]
+
+
+def _is_trouble(error: Exception) -> bool:
+    """Of the database, whoever asks; a rule of the schema is broken by a caller's own values."""
+    of_the_database = isinstance(error, (apsw.Error, StoreUnavailable))
+    return of_the_database and not isinstance(error, apsw.ConstraintError)
