@@ -31,8 +31,9 @@ def test_an_envelope_that_is_refused_while_another_is_accepted() -> None:
         blame.accepted(ANOTHER)
     assert found == [Culprit.LANE, Culprit.LANE, Culprit.ENVELOPE]
     assert blame.refused(ONE, alone=7) is Culprit.ENVELOPE
-    blame.accepted(ONE)
-    assert blame.refused(ONE, alone=7) is Culprit.LANE, "it was mended"
+    assert blame.accepted(ONE), "it was mended"
+    assert not blame.accepted(ONE)
+    assert blame.refused(ONE, alone=7) is Culprit.LANE
 
 
 def test_it_does_not_remember_without_bounds() -> None:

@@ -177,7 +177,7 @@ async def test_an_operator_has_it_tried_at_once(store: SqliteStore) -> None:
     await lane.begin()
     await lane.answered([DENIED], "token", NOW)
     assert lane.permit() == Wait(NOW + timedelta(seconds=20))
-    lane.resume()
+    await lane.resume()
     assert lane.permit() == Probe()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -155,6 +156,45 @@ async def test_one_that_is_refused_like_a_wrong_token_stops_no_others(store: Sql
     assert set(states.values()) == {State.DELIVERED}
     (dead,) = await store.deliveries(["poison"])
     assert dead.reason == "forbidden, again and again while others are taken"
+
+
+async def test_a_partner_that_refuses_the_token_now_and_then_kills_nothing(
+    store: SqliteStore,
+) -> None:
+    turns = itertools.cycle([401, 401, 401, 200])
+    clock, wire = VirtualTime(), ScriptedWire(lambda _: WireResponse(next(turns), b""))
+    worker = _worker(store, clock, wire)
+    names = [f"e-{number}" for number in range(30)]
+    await _keep(store, *names)
+    for _ in range(300):
+        clock.turn(seconds=25)
+        await worker.step()
+    assert set((await _states(store, *names)).values()) == {State.DELIVERED}
+
+
+async def test_a_former_pixel_stays_held_and_stops_nobody(store: SqliteStore) -> None:
+    """What was made with a setting that the partner refuses goes on when that is mended."""
+
+    def answer(content: bytes) -> WireResponse:
+        return WireResponse(401 if content.startswith(b"former") else 200, b"")
+
+    clock, wire = VirtualTime(), ScriptedWire(answer)
+    worker = _worker(store, clock, wire)
+    await _keep(store, "a", "b", batch="former")
+    others = [f"good-{number}" for number in range(20)]
+    for name in others:
+        await _keep(store, name, batch="present")
+        for _ in range(3):
+            clock.turn(seconds=10)
+            await worker.step()
+    states = await _states(store, "a", "b", *others)
+    assert [states.pop("a"), states.pop("b")] == [State.HELD, State.HELD]
+    assert set(states.values()) == {State.DELIVERED}
+    assert worker.lane.condition is Condition.FLOWING
+    wire.answer = lambda _: WireResponse(200, b"")
+    await worker.resume()
+    await worker.step()
+    assert set((await _states(store, "a", "b")).values()) == {State.DELIVERED}
 
 
 async def test_one_that_is_never_answered_stops_no_others(store: SqliteStore) -> None:
@@ -475,9 +515,7 @@ async def test_an_operator_is_not_waited_past(store: SqliteStore) -> None:
     for act in (worker.resume, lambda: worker.renew("renewed")):
         await drive(clock, work, lambda: worker.lane.condition is Condition.HELD)
         held_at, sent = clock.now, len(wire.sent)
-        found = act()
-        if found is not None:
-            await found
+        await act()
         await drive(clock, work, lambda: len(wire.sent) > sent)  # noqa: B023 - awaited here
         assert clock.now - held_at < timedelta(seconds=1)
     worker.stop()

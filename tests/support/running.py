@@ -83,7 +83,7 @@ class World:
         async with asyncio.timeout(_SETTLED_WITHIN_SECONDS):
             while await self._waiting():
                 for worker in self.relay.workers.values():
-                    worker.resume()
+                    await worker.resume()
                 await asyncio.sleep(0.02)
         return self.sandbox.ledger.conversions()
 

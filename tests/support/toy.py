@@ -64,7 +64,8 @@ class Greet:
 class Toy:
     """Sends greetings; an answer is a status.
 
-    200 accepts all, 400 names nobody, 403 refuses the token, 409 names the first, 410 refuses.
+    200 accepts all, 400 names nobody, 401 refuses the token, 403 comes from something on the way,
+    409 names the first, 410 refuses.
     """
 
     title: str = "Toy"
@@ -82,8 +83,8 @@ class Toy:
             return (Accepted(),) * size
         if reply.status == 400 and size > 1:
             return (Suspect("one of these"),) * size
-        if reply.status == 403:
-            return (CredentialProblem("forbidden"),) * size
+        if reply.status in {401, 403}:
+            return (CredentialProblem("forbidden", on_the_way=reply.status == 403),) * size
         if reply.status == 409:
             return (Refused("the first"), *(Companion("of the first"),) * (size - 1))
         return (Refused("not this one"),) * size

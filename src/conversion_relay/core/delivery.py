@@ -156,9 +156,16 @@ class Unknown:
 
 @dataclass(frozen=True, slots=True)
 class CredentialProblem:
-    """Refused for a reason that lies in the credentials or settings, not in the event."""
+    """Refused for a reason that lies in the credentials or settings, not in the event.
+
+    Attributes:
+        reason: the partner's or the wire's words.
+        on_the_way: not the partner said so, but something in front of it, which may mean the
+            event all the same.
+    """
 
     reason: str
+    on_the_way: bool = False
 
 
 Outcome: TypeAlias = (

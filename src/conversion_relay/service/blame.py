@@ -34,17 +34,18 @@ class Blame:
         """How many refusals are kept in mind; bounded."""
         return len(self._refusals)
 
-    def accepted(self, envelope: str) -> None:
-        """A request with this envelope was accepted."""
+    def accepted(self, envelope: str) -> bool:
+        """A request with this envelope was accepted; gives whether that had been to blame."""
         self._acceptances += 1
-        self._refusals.pop(envelope, None)
+        count, _ = self._refusals.pop(envelope, (0, 0))
+        return count >= _TIMES
 
     def refused(self, envelope: str, alone: int | None) -> Culprit:
         """Who is to blame for a refusal.
 
         Args:
             envelope: of the request.
-            alone: the id of its only delivery; None of several.
+            alone: the id of its only delivery, if that may be to blame; None otherwise.
         """
         if self._times(envelope) >= _TIMES:
             return Culprit.ENVELOPE

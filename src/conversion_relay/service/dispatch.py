@@ -132,7 +132,7 @@ class Dispatch:
         credential, sent_at = self.lane.credential, self.around.clock()
         reply = await self._send(batch, credential)
         outcomes = self._outcomes(batch, reply)
-        culprit = self._culprit(batch, outcomes)
+        culprit = await self._culprit(batch, outcomes)
         if culprit is Culprit.EVENT:
             outcomes = (Refused(f"{_words(outcomes)}, again and again while others are taken"),)
         ends = list(zip(batch, outcomes, strict=True))
@@ -160,14 +160,18 @@ class Dispatch:
             return self.destination.outcomes(len(batch), reply)
         return ((Deferred if reply.certain else Unknown)(reply.reason),) * len(batch)
 
-    def _culprit(self, batch: Sequence[ClaimedDelivery], outcomes: Sequence[Outcome]) -> Culprit:
+    async def _culprit(
+        self, batch: Sequence[ClaimedDelivery], outcomes: Sequence[Outcome]
+    ) -> Culprit:
         """Who is to blame, should the credentials have been refused."""
-        envelope = batch[0].envelope
+        envelope, first = batch[0].envelope, outcomes[0]
         if any(isinstance(outcome, Accepted) for outcome in outcomes):
-            self.blame.accepted(envelope)
-        if not isinstance(outcomes[0], CredentialProblem):
-            return Culprit.LANE
-        return self.blame.refused(envelope, batch[0].id if len(batch) == 1 else None)
+            if self.blame.accepted(envelope):
+                await self.lane.free()
+        elif isinstance(first, CredentialProblem):
+            alone = len(batch) == 1 and first.on_the_way
+            return self.blame.refused(envelope, batch[0].id if alone else None)
+        return Culprit.LANE
 
     async def _may_go_on(self, until: datetime) -> bool:
         """Whether the lane lets more go within the lease; in one that flows it waits its turn."""

@@ -112,7 +112,7 @@ class LaneKeeper:
             await self._become(answered(self._lane, answer, self.policy))
         elif answer.signal is Signal.REFUSED:
             # Nothing is learnt of the lane as it is now, and what met the refusal is free.
-            await self._release_if_flowing()
+            await self.free()
 
     async def renew(self, credential: str) -> None:
         """Go on with another credential; what the old one held goes at once."""
@@ -124,12 +124,18 @@ class LaneKeeper:
         if lane.condition is Condition.HELD:
             lane = replace(new_lane(self.policy), since=now, per_second=lane.per_second)
         await self._become(resumed(lane, now))
-        await self._release_if_flowing()
+        await self.free()
 
-    def resume(self) -> None:
-        """Try it at once: an operator says that it is mended."""
+    async def resume(self) -> None:
+        """Try it at once, and what is held: an operator says that it is mended."""
         self._lane = resumed(self._lane, self.around.clock())
         self.around.log.info("lane.resumed", destination=self.destination)
+        await self.free()
+
+    async def free(self) -> None:
+        """What is held goes on, if the lane flows."""
+        if self._lane.condition is Condition.FLOWING:
+            await self._release()
 
     async def _become(self, lane: Lane) -> None:
         before, self._lane = self._lane, lane
@@ -143,11 +149,7 @@ class LaneKeeper:
             self.around.log.warning(
                 "lane.not_kept", destination=self.destination, reason=str(error)
             )
-        await self._release_if_flowing()
-
-    async def _release_if_flowing(self) -> None:
-        if self._lane.condition is Condition.FLOWING:
-            await self._release()
+        await self.free()
 
     async def _release(self) -> None:
         try:

@@ -62,9 +62,9 @@ class Worker:
         """There is something to deliver, or to look at."""
         self._arrived.set()
 
-    def resume(self) -> None:
+    async def resume(self) -> None:
         """An operator says that what held the lane is mended."""
-        self.dispatch.lane.resume()
+        await self.dispatch.lane.resume()
         self.wake()
 
     async def renew(self, credential: str) -> None:

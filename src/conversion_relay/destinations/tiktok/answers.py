@@ -135,7 +135,7 @@ def _throttled(answer: _Answer) -> tuple[Outcome, ...]:
 
 
 def _credential(answer: _Answer) -> tuple[Outcome, ...]:
-    return (CredentialProblem(answer.reason),) * answer.size
+    return (CredentialProblem(answer.reason, on_the_way=answer.code is None),) * answer.size
 
 
 def _unknown(answer: _Answer) -> tuple[Outcome, ...]:

@@ -31,7 +31,7 @@ def lanes_router(workers: Mapping[str, Worker]) -> APIRouter:
         worker = workers.get(destination)
         if worker is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
-        worker.resume()
+        await worker.resume()
         return _shown(worker)
 
     return router
