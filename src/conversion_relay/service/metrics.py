@@ -6,7 +6,8 @@ Labels hold configured names and TikTok's event names, never a value from an eve
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
@@ -15,56 +16,48 @@ from conversion_relay.core.plan import Note
 _POSITION = re.compile(r"\.\d+(?=\.|$)")
 
 
+_NOTE_LABELS: Final = ("destination", "mapping", "field")
+_METRICS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
+    "relay_events_kept": ("Events kept, by what became of them", ("source", "disposition")),
+    "relay_events_duplicate": ("Events whose messageId was known already", ("source",)),
+    "relay_requests_refused": ("Requests that were not taken", ("source", "problem")),
+    "relay_mapping_rejections": ("Events a mapping could not use", _NOTE_LABELS),
+    "relay_mapping_warnings": ("Optional fields left out or replaced", _NOTE_LABELS),
+    "relay_deliveries_settled": (
+        "Ends of delivery attempts, by the state that followed",
+        ("destination", "state"),
+    ),
+    "relay_destination_requests": (
+        "Requests to the destination, by what came back",
+        ("destination", "result"),
+    ),
+    "relay_lane_condition": (
+        "1 for the condition a destination's lane is in, 0 for the others",
+        ("destination", "condition"),
+    ),
+}
+"""By name: what it counts or shows, and its labels."""
+
+
 class Metrics:
     """Every counter and gauge of the service."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self.received = self._counter(
-            "relay_events_kept", "Events kept, by what became of them", "source", "disposition"
-        )
-        self.duplicates = self._counter(
-            "relay_events_duplicate", "Events whose messageId was known already", "source"
-        )
-        self.refused = self._counter(
-            "relay_requests_refused", "Requests that were not taken", "source", "problem"
-        )
-        self._rejected = self._counter(
-            "relay_mapping_rejections",
-            "Events a mapping could not use",
-            "destination",
-            "mapping",
-            "field",
-        )
-        self._warnings = self._counter(
-            "relay_mapping_warnings",
-            "Optional fields left out or replaced",
-            "destination",
-            "mapping",
-            "field",
-        )
-        self.settled = self._counter(
-            "relay_deliveries_settled",
-            "Ends of delivery attempts, by the state that followed",
-            "destination",
-            "state",
-        )
-        self.requests = self._counter(
-            "relay_destination_requests",
-            "Requests to the destination, by what came back",
-            "destination",
-            "result",
-        )
+        self.received = self._counter("relay_events_kept")
+        self.duplicates = self._counter("relay_events_duplicate")
+        self.refused = self._counter("relay_requests_refused")
+        self._rejected = self._counter("relay_mapping_rejections")
+        self._warnings = self._counter("relay_mapping_warnings")
+        self.settled = self._counter("relay_deliveries_settled")
+        self.requests = self._counter("relay_destination_requests")
+        self.lanes = self._gauge("relay_lane_condition")
 
-        self.lanes = Gauge(
-            "relay_lane_condition",
-            "1 for the condition a destination's lane is in, 0 for the others",
-            ("destination", "condition"),
-            registry=self._registry,
-        )
+    def _counter(self, name: str) -> Counter:
+        return Counter(name, *_METRICS[name], registry=self._registry)
 
-    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
-        return Counter(name, meaning, labels, registry=self._registry)
+    def _gauge(self, name: str) -> Gauge:
+        return Gauge(name, *_METRICS[name], registry=self._registry)
 
     def count_notes(self, warnings: Sequence[Note], rejections: Sequence[Note]) -> None:
         """What the mappings could not use of an event."""

@@ -84,7 +84,7 @@ def first_release(path: Path) -> None:
     connection.close()
 
 
-async def require_everything(path: Path) -> None:
+async def expect_everything(path: Path) -> None:
     """What stood in the first release's database stands in this one, and works."""
     each = BACKLOG // len(STATES)
     store = await open_store(path, Sealer([KEY]))
@@ -111,7 +111,7 @@ async def require_everything(path: Path) -> None:
 
 async def test_a_backlog_of_the_first_release_goes_on(path: Path) -> None:
     first_release(path)
-    await require_everything(path)
+    await expect_everything(path)
 
 
 @pytest.mark.parametrize("version", [one.version for one in migrations()[1:]])
@@ -128,7 +128,7 @@ async def test_a_kill_in_the_middle_of_a_migration_harms_nothing(path: Path, ver
     connection = apsw.Connection(str(path))
     assert connection.pragma("user_version") == version - 1
     connection.close()
-    await require_everything(path)
+    await expect_everything(path)
 
 
 async def test_a_kill_while_the_database_is_made_harms_nothing(path: Path) -> None:
