@@ -29,9 +29,10 @@ from conversion_relay.errors import ConfigurationError, RelayError
 from conversion_relay.service import app as service
 from conversion_relay.service.backfill.inputs import STANDARD_INPUT, Input, find_input
 from conversion_relay.service.backfill.sending import Bounds, Door
-from conversion_relay.service.backfill.survey import Horizon, Survey, in_words, read_duration
+from conversion_relay.service.backfill.survey import Horizon, Survey, in_words
 from conversion_relay.service.backfill.transfer import Transfer, count
 from conversion_relay.service.configuration import load, load_for_preview
+from conversion_relay.service.durations import read_duration
 from conversion_relay.service.environment import DEFAULT_SOURCE
 from conversion_relay.service.operating import admin_client
 from conversion_relay.service.place import holds_data

@@ -13,7 +13,7 @@ from typing import Annotated, Concatenate, ParamSpec, TypeAlias
 import typer
 
 from conversion_relay.service import app as service
-from conversion_relay.service.backfill.survey import read_duration
+from conversion_relay.service.durations import read_duration
 from conversion_relay.service.http.forms import Standing
 
 Filters: TypeAlias = Mapping[str, str | Sequence[str]]

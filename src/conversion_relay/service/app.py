@@ -190,7 +190,15 @@ def _worker(
 ) -> Worker:
     token = settings.access_token.get_secret_value()
     lane = LaneKeeper(target.name, token, _refusable(settings), store, LanePolicy(), around)
-    dispatch = Dispatch(target.name, target.destination, wire, lane, store, RetryPolicy(), around)
+    dispatch = Dispatch(
+        target.name,
+        target.destination,
+        wire,
+        lane,
+        store,
+        RetryPolicy(horizon=settings.horizon),
+        around,
+    )
     return Worker(dispatch, store, settings.max_requests_in_flight, around)
 
 

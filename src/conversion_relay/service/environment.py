@@ -81,6 +81,11 @@ VARIABLES: Final = (
         "requests to TikTok at the same time",
     ),
     Variable(
+        "RELAY_RETRY_HORIZON",
+        (*DESTINATION, "retry_horizon"),
+        "how long an event is tried before it is a dead letter",
+    ),
+    Variable(
         "SEGMENT_SHARED_SECRET",
         (*SOURCE, "signing_secrets"),
         "the secret Segment signs with (X-Signature)",

@@ -25,6 +25,7 @@ from pydantic import (
 )
 
 from conversion_relay.core.plan import OnInvalidField
+from conversion_relay.service.durations import read_duration
 from conversion_relay.service.store.port import Retention
 
 TIKTOK_API_URL: Final = "https://business-api.tiktok.com"
@@ -32,10 +33,8 @@ LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
 _BESIDE_AN_ADDRESS = re.compile(r"[@?#\\]")
 _SQLITE_URL = "sqlite:///"
-_DURATION = re.compile(r"([0-9]{1,8})([smhd])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_SHORTEST_RETENTION = timedelta(minutes=1)
-_LONGEST_RETENTION = timedelta(days=3650)
+_SHORTEST_TIME = timedelta(minutes=1)
+_LONGEST_TIME = timedelta(days=3650)
 
 
 class _Settings(BaseModel):
@@ -86,19 +85,18 @@ def _secret_list(secret: SecretStr) -> SecretStr:
 
 
 def _duration(text: str) -> timedelta:
-    """The time a text such as "90s", "30m", "24h" or "7d" stands for."""
-    found = _DURATION.fullmatch(text)
+    found = read_duration(text)
     if found is None:
         message = 'must be a time such as "90s", "30m", "24h" or "7d"'
         raise ValueError(message)
-    return timedelta(**{_UNITS[found[2]]: int(found[1])})
+    return found
 
 
-def _checked_retention(text: str) -> str:
-    if not _SHORTEST_RETENTION <= _duration(text) <= _LONGEST_RETENTION:
+def _checked_time(text: str) -> str:
+    if not _SHORTEST_TIME <= _duration(text) <= _LONGEST_TIME:
         message = (
-            f"must be {_SHORTEST_RETENTION // timedelta(minutes=1)}m at least and "
-            f"{_LONGEST_RETENTION.days}d at most"
+            f"must be {_SHORTEST_TIME // timedelta(minutes=1)}m at least and "
+            f"{_LONGEST_TIME.days}d at most"
         )
         raise ValueError(message)
     return text
@@ -127,7 +125,7 @@ def _is_address(url: str) -> bool:
 PlainText = Annotated[str, AfterValidator(_plain_text)]
 Secret = Annotated[SecretStr, AfterValidator(_secret_text)]
 SecretList = Annotated[SecretStr, AfterValidator(_secret_list)]
-RetentionText = Annotated[str, AfterValidator(_checked_retention)]
+TimeText = Annotated[str, AfterValidator(_checked_time)]
 FilePath = Annotated[Path, AfterValidator(_checked_path)]
 ApiUrl = Annotated[str, AfterValidator(_checked_api_url)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -143,10 +141,10 @@ class ServiceSettings(_Settings):
     )
     admin_token: Secret | None = None
     encryption_key: SecretList | None = None
-    retention: RetentionText = "7d"
-    unmatched_retention: RetentionText = "24h"
-    dead_letter_retention: RetentionText = "30d"
-    ledger_retention: RetentionText = "14d"
+    retention: TimeText = "7d"
+    unmatched_retention: TimeText = "24h"
+    dead_letter_retention: TimeText = "30d"
+    ledger_retention: TimeText = "14d"
     presets_folder: FilePath | None = None
     max_body_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
     max_event_bytes: Annotated[int, Field(ge=256)] = 64 * 1024
@@ -224,6 +222,12 @@ class DestinationSettings(_Settings):
     lower_case_external_id: bool = True
     partner_name: PlainText | None = None
     max_requests_in_flight: Annotated[int, Field(ge=1, le=64)] = 4
+    retry_horizon: TimeText = "7d"
+
+    @property
+    def horizon(self) -> timedelta:
+        """How long an event is tried."""
+        return _duration(self.retry_horizon)
 
     @field_validator("proxy_url")
     @classmethod

@@ -15,9 +15,9 @@ from conversion_relay.service.backfill.survey import (
     MAX_NAMED_PROBLEMS,
     Horizon,
     in_words,
-    read_duration,
     survey,
 )
+from conversion_relay.service.durations import read_duration
 
 NOW = datetime(2026, 11, 21, tzinfo=UTC)
 WEEK = Horizon(NOW, timedelta(days=7))

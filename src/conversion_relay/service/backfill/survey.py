@@ -5,7 +5,6 @@ Reads no clock; knows nothing of the service.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,13 +14,6 @@ from typing import Final
 from conversion_relay.service.backfill.reading import Damage, ExportedEvent, Line
 
 MAX_NAMED_PROBLEMS: Final = 20
-_DURATION: Final = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)([smhd])")
-_UNITS: Final[Mapping[str, timedelta]] = {
-    "s": timedelta(seconds=1),
-    "m": timedelta(minutes=1),
-    "h": timedelta(hours=1),
-    "d": timedelta(days=1),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +85,6 @@ def survey(lines: Iterable[Line | Damage], horizon: Horizon) -> Survey:
 
 def _numbered(line: Line, room: int) -> Iterator[tuple[int, str]]:
     return ((line.number, problem) for problem in line.problems[: max(room, 0)])
-
-
-def read_duration(text: str) -> timedelta | None:
-    """A time such as 12h or 7d; None if it is none."""
-    found = _DURATION.fullmatch(text.strip())
-    return None if found is None else float(found[1]) * _UNITS[found[2]]
 
 
 def in_words(age: timedelta) -> str:
