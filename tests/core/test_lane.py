@@ -97,7 +97,9 @@ def test_in_doubt_no_batch_is_risked() -> None:
     assert doubtful.permit(NOW) == Probe()
     probed = sent(doubtful, POLICY, NOW, 0.5)
     assert probed.permit(NOW) == Wait(NOW + 4 * SECOND), "those before may hang"
-    assert after(doubtful, GOOD).permit(NOW) == Go(500)
+    answer = Answer([GOOD], NOW, NOW + SECOND, 0.5)
+    assert answered(probed, answer, POLICY).permit(NOW + 2 * SECOND) == Go(500), "doubt is over"
+    assert after(doubtful, GOOD).permit(NOW + SECOND) == Go(500)
 
 
 @given(jitter=st.floats(0, 0.999))
@@ -133,7 +135,7 @@ def test_a_good_answer_lets_it_flow_again_carefully() -> None:
     sizes = [1]
     while sizes[-1] < 1000:
         lane = after(lane, GOOD, size=sizes[-1], now=NOW + 2 * SECOND)
-        permit = lane.permit(NOW + 2 * SECOND)
+        permit = lane.permit(NOW + 3 * SECOND)
         assert isinstance(permit, Go)
         sizes.append(permit.most)
     assert sizes == [1, 8, 64, 512, 1000]
@@ -149,7 +151,7 @@ def test_requests_shrink_with_failures_and_grow_with_what_was_proven() -> None:
     lane = after(Lane(), BAD, size=1000)
     assert lane.permit(NOW) == Go(500)
     assert after(lane, GOOD).permit(NOW) == Go(500), "one alone proves nothing of sizes"
-    assert after(lane, BAD, GOOD).permit(NOW) == Go(500)
+    assert after(lane, BAD, GOOD).permit(NOW + SECOND) == Go(500)
     assert after(lane, GOOD, size=500).permit(NOW) == Go(510), "carefully, from what is safe"
     assert after(replace(Lane(), most=1), BAD).permit(NOW) == Go(1)
 

@@ -219,8 +219,9 @@ def _alive(lane: Lane, answer: Answer, policy: LanePolicy) -> Lane:
         return _timed(flowing, answer.at, _SECOND / lane.per_second)
     faster = lane.per_second + min(1.0, 1.0 / lane.per_second)
     grown = max(lane.most, _grown(len(answer.outcomes), lane.safe))
+    sure = _timed(lane, answer.at, _SECOND / lane.per_second) if _probes(lane) else lane
     return replace(
-        lane,
+        sure,
         failures=0,
         most=min(policy.batch, grown),
         per_second=min(policy.requests_per_second, faster),
