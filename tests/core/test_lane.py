@@ -131,20 +131,19 @@ def test_a_failed_probe_changes_only_the_reason() -> None:
 def test_a_good_answer_lets_it_flow_again_carefully() -> None:
     lane = after(OPENED, GOOD, now=NOW + SECOND)
     assert (lane.condition, lane.since, lane.reason) == (Condition.FLOWING, NOW + SECOND, None)
-    assert lane.permit(NOW + 2 * SECOND) == Probe()
-    sizes = [1]
-    while sizes[-1] < 1000:
-        lane = after(lane, GOOD, size=sizes[-1], now=NOW + 2 * SECOND)
+    sizes: list[int] = []
+    while not sizes or sizes[-1] < 1000:
         permit = lane.permit(NOW + 3 * SECOND)
         assert isinstance(permit, Go)
         sizes.append(permit.most)
-    assert sizes == [1, 8, 64, 512, 1000]
+        lane = after(lane, GOOD, size=permit.most, now=NOW + 2 * SECOND)
+    assert sizes == [8, 64, 512, 1000]
 
 
-def test_the_first_failure_after_a_probe_stops_it_again() -> None:
+def test_the_first_failure_after_a_probe_stops_its_batches_again() -> None:
     lane = after(OPENED, GOOD)
-    assert after(lane, BAD).condition is Condition.OPEN
-    assert after(lane, GOOD, BAD, BAD).condition is Condition.FLOWING
+    assert after(lane, BAD, size=8).permit(NOW + SECOND) == Probe()
+    assert after(lane, GOOD, BAD, size=8).permit(NOW + SECOND) != Probe()
 
 
 def test_requests_shrink_with_failures_and_grow_with_what_was_proven() -> None:

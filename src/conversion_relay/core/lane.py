@@ -204,15 +204,15 @@ def _pause(condition: Condition, policy: LanePolicy, jitter: float) -> timedelta
 
 
 def _alive(lane: Lane, answer: Answer, policy: LanePolicy) -> Lane:
-    """One good answer lets it flow, but the first failure after it would stop it again."""
+    """One good answer lets it flow, but the first failure after it would cast doubt on it."""
     if lane.condition is not Condition.FLOWING:
         flowing = replace(
             lane,
             condition=Condition.FLOWING,
             since=answer.at,
             reason=None,
-            failures=policy.failures - 1,
-            most=1,
+            failures=_DOUBTFUL - 1,
+            most=min(policy.batch, _GROWTH),
             safe=policy.batch,
             count=0,
         )
