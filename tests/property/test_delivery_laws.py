@@ -126,7 +126,7 @@ def test_every_event_ends_and_none_counts_twice(chapters: list[_Chapter]) -> Non
     asyncio.run(main())
 
 
-_POISONS: list[Mood] = ["error", "timeout", "lost", "forbidden", "denied"]
+_POISONS: list[Mood] = ["error", "timeout", "lost", "forbidden"]
 
 
 @settings(max_examples=20, deadline=None)
