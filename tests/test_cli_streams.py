@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from subprocess import PIPE, Popen
@@ -10,6 +11,7 @@ import orjson
 import pytest
 
 from support.events import order
+from support.running import environment, world
 
 PREVIEW = f"exec '{sys.executable}' -m conversion_relay preview"
 
@@ -72,3 +74,46 @@ def test_a_full_disk_is_said_whatever_was_to_be_written(option: str) -> None:
     assert said.startswith("conversion-relay: ")
     assert said.endswith("No space left on device\n")
     assert len(said.splitlines()) == 1
+
+
+@pytest.fixture
+async def dead(tmp_path: Path) -> Path:
+    """The folder of a database with one event."""
+    async with world(tmp_path) as here:
+        await here.post(order("grün-1"))
+        await here.settled()
+    return tmp_path
+
+
+def operate(folder: Path, command: str, **changes: str) -> tuple[int, str, str]:
+    """Status, output and complaints of a command on that database."""
+    variables = {**os.environ, **environment(folder, "http://127.0.0.1:9"), **changes}
+    line = f"exec '{sys.executable}' -m conversion_relay {command}"
+    with Popen(["/bin/sh", "-c", line], stdout=PIPE, stderr=PIPE, env=variables) as process:  # noqa: S603 - ours
+        out, said = process.communicate(timeout=60)
+    return process.returncode, out.decode(), said.decode()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "replay --state delivered",
+        "dead-letters list --state delivered",
+        "dead-letters show 1",
+        "dead-letters export --state delivered",
+        "dead-letters discard",
+    ],
+)
+def test_operators_too_are_told_of_a_full_disk_in_one_sentence(dead: Path, command: str) -> None:
+    status, _, said = operate(dead, f"{command} > /dev/full")
+    words = "the output cannot be written: No space left on device"
+    assert (status, said) == (1, f"conversion-relay: {words}\n")
+
+
+@pytest.mark.parametrize(
+    "command", ["dead-letters list --state delivered", "dead-letters show 1", "preview 'grün'"]
+)
+def test_what_an_encoding_cannot_show_is_written_as_a_number(dead: Path, command: str) -> None:
+    _, out, said = operate(dead, command, PYTHONIOENCODING="ascii")
+    assert "Traceback" not in said
+    assert "gr\\xfcn" in out + said

@@ -174,6 +174,7 @@ def test_a_foreign_file_where_progress_would_be_kept_is_left_alone(here: Path) -
         ([], 2, "Missing argument"),
         (["--nope", "e.ndjson"], 2, "No such option"),
         (["e.ndjson", "--max-age", "seven"], 2, "such as"),
+        (["e.ndjson", "--max-age", "0s"], 2, "above 0"),
         (["-", "-"], 2, "only once"),
         (["e.ndjson", "--source", "web"], 2, 'no source "web" is configured; there are: default'),
         (["nope.ndjson"], 1, "nope.ndjson cannot be read: No such file or directory"),

@@ -113,6 +113,20 @@ async def test_a_service_that_cannot_be_asked_is_said(
     assert ADMIN not in result.stderr
 
 
+def lost_key(folder: Path) -> None:
+    (key,) = folder.glob("*.key")
+    key.rename(folder / "elsewhere")
+
+
+async def test_beside_a_service_the_database_needs_no_key(tmp_path: Path) -> None:
+    async with world(tmp_path) as here, listening(here) as port:
+        await here.post(order("m-1"))
+        lost_key(tmp_path)
+        at = {"RELAY_PORT": str(port)}
+        result = await asyncio.to_thread(run, tmp_path, "replay", "--state", "pending", **at)
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -121,6 +135,16 @@ async def test_a_service_that_cannot_be_asked_is_said(
         (["replay", "--as-sent", "--state", "unmatched"], "from the original only"),
         (["dead-letters", "discard", "--state", "delivered"], "can be discarded"),
         (["dead-letters", "list", "--limit", "0"], "--limit"),
+        (["replay", "--destination", ""], "must not be empty"),
+        (["replay", "--event", "", "--send"], "must not be empty"),
+        (["dead-letters", "discard", "--mapping", "", "--discard"], "must not be empty"),
+        (["dead-letters", "discard", "--message-id", ""], "must not be empty"),
+        (["dead-letters", "list", "--message-id", "m-1", "--message-id", ""], "not be empty"),
+        (["dead-letters", "show", ""], "must not be empty"),
+        (["replay", "--event", "caf\udce9"], "UTF-8"),
+        (["dead-letters", "list", "--message-id", "\udcff"], "UTF-8"),
+        (["dead-letters", "show", "\udcff"], "UTF-8"),
+        (["replay", "--since", "1h", "--until", "2h"], "later than --since"),
     ],
 )
 async def test_wrong_options_are_said(folder: Path, arguments: list[str], words: str) -> None:
@@ -164,10 +188,39 @@ async def test_one_event_by_its_number_or_messageid(folder: Path, key: str) -> N
     assert '"event_id":"dead-1"' in revealed
 
 
-async def test_an_event_that_is_not_there(folder: Path) -> None:
-    result = await asyncio.to_thread(run, folder, "dead-letters", "show", "77")
+@pytest.mark.parametrize("key", ["77", "0", "9" * 19, str(2**63), "9" * 5_000, "\u0663", "none"])
+async def test_an_event_that_is_not_there(folder: Path, key: str) -> None:
+    result = await asyncio.to_thread(run, folder, "dead-letters", "show", key)
     assert (result.exit_code, result.stdout) == (1, "")
     assert "no kept event" in result.stderr
+
+
+async def test_filters_that_are_too_long_for_a_request_are_said(folder: Path) -> None:
+    many = (part for number in range(900) for part in ("--message-id", f"{number:0>90}"))
+    result = await asyncio.to_thread(run, folder, "dead-letters", "list", *many)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "too long for one request" in result.stderr
+
+
+async def test_nothing_that_an_event_holds_reaches_the_terminal_as_a_command(
+    tmp_path: Path,
+) -> None:
+    hostile = "dead-\u009b31m\u202e\U000e0041"
+    async with world(tmp_path) as here:
+        await here.post(order(hostile, properties={"currency": "\u009b"}))
+        await here.settled()
+    for options in (
+        ("list", "--json", "--state", "delivered"),
+        ("export", "--state", "delivered"),
+        ("export", "--reveal", "--state", "delivered"),
+    ):
+        result = await asyncio.to_thread(run, tmp_path, "dead-letters", *options)
+        (line,) = result.stdout.splitlines()
+        assert line.isprintable()
+        assert orjson.loads(line)["messageId"] == hostile
+    shown = await asyncio.to_thread(run, tmp_path, "dead-letters", "show", "1", "--reveal")
+    assert all(line.isprintable() for line in shown.stdout.splitlines())
+    assert "dead-\\u009b31m\\u202e" in shown.stdout
 
 
 async def test_an_export_can_be_read_by_preview(folder: Path) -> None:

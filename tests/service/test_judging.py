@@ -67,6 +67,9 @@ def fates(judgements: list[Judgement]) -> list[Fate]:
     return [one.fate for one in judgements]
 
 
+WAIT = frozenset({State.HELD, State.PENDING})
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """What is kept, what today's mappings make, what is to become of it."""
@@ -105,16 +108,78 @@ ROWS = {
         (planned("New", event_id=None),),
         [Fate.DELIVERED],
     ),
-    "another conversion is new": Row(
-        (kept(State.DELIVERED, "Old", "Search"),), (planned("New"),), [Fate.SENT]
+    "another conversion is not added to what was delivered": Row(
+        (kept(State.DELIVERED, "Old", "Search"),), (planned("New"),), []
+    ),
+    "nor to that beside a dead one": Row(
+        (kept(State.DELIVERED, "Old", "PlaceAnOrder"), kept(State.DEAD, "View", "ViewContent")),
+        (planned("New"), planned("View", "ViewContent")),
+        [Fate.SENT],
+    ),
+    "nor in the place of a dead one, of which nobody knows which it was": Row(
+        (kept(State.DELIVERED, "Old", "PlaceAnOrder"), kept(State.DEAD, "View", "ViewContent")),
+        (planned("New"),),
+        [Fate.DELIVERED],
+    ),
+    "renamed and another event takes the dead one's place": Row(
+        (kept(State.DEAD, "Old", "Search"),), (planned("New"),), [Fate.SENT]
+    ),
+    "a held one, which would go as well": Row(
+        (kept(State.HELD, "Old", "Search"),), (planned("New"),), [Fate.SENT], WAIT
+    ),
+    "a pending one, which would go as well": Row(
+        (kept(State.PENDING, "Old", "Search"),), (planned("New"),), [Fate.SENT], WAIT
+    ),
+    "a held one that was not asked for may be the same": Row(
+        (kept(State.HELD, "Old", "Search"), kept(State.DEAD, "Gone", "View")),
+        (planned("New"),),
+        [Fate.UNDER_WAY],
+    ),
+    "a claimed one may be the same": Row(
+        (kept(State.CLAIMED, "Old", "Search"), kept(State.DEAD, "Gone", "View")),
+        (planned("New"),),
+        [Fate.UNDER_WAY],
+    ),
+    "more are held than would be replaced": Row(
+        (kept(State.HELD, "Old", "Search"), kept(State.HELD, "Gone", "View")),
+        (planned("New"),),
+        [Fate.UNDER_WAY, Fate.UNMATCHED],
+        WAIT,
+    ),
+    "more are held than there are conversions": Row(
+        (kept(State.HELD, "Old", "Search"), kept(State.HELD, "Gone", "View")),
+        (planned("New"), planned("Newer")),
+        [Fate.UNDER_WAY, Fate.UNMATCHED],
+        WAIT,
+    ),
+    "each held one is replaced": Row(
+        (kept(State.HELD, "Old", "Search"), kept(State.HELD, "Gone", "View")),
+        (planned("New"), planned("Newer", "Lead")),
+        [Fate.SENT, Fate.SENT],
+        WAIT,
+    ),
+    "one is held, and today's mappings make two": Row(
+        (kept(State.HELD, "Old", "Search"),),
+        (planned("New"), planned("Newer", "Lead")),
+        [Fate.SENT],
+        WAIT,
+    ),
+    "one pending delivery is like two, and replaced once": Row(
+        (kept(State.PENDING, "Order", "Search"),),
+        (planned("Order", "Lead"), planned("New", "Search")),
+        [Fate.SENT, Fate.CHANGED],
+        WAIT,
+    ),
+    "two that are alike are held, and one would go by itself": Row(
+        (kept(State.HELD, "Order", "Search"), kept(State.HELD, "Gone")),
+        (planned("Order"),),
+        [Fate.UNDER_WAY],
+        WAIT,
     ),
     "delivered by one, dead by another mapping": Row(
         (kept(State.DELIVERED, "A"), kept(State.DEAD, "BB")), (planned("BB"),), [Fate.DELIVERED]
     ),
     "dead and not made any more": Row((kept(State.DEAD),), (), [Fate.UNMATCHED]),
-    "two that make one conversion": Row(
-        (), (planned("A"), planned("B")), [Fate.SENT, Fate.UNDER_WAY]
-    ),
     "nothing that was asked for": Row((kept(State.HELD, "Old", "Search"),), (), []),
 }
 
@@ -136,6 +201,71 @@ def test_what_is_new_takes_no_place() -> None:
     (found,) = judged(unmatched, plan(planned()), UNPLANNED)
     assert found.requeue == Requeue(7, None, planned())
     assert fates(judged(unmatched, plan(), UNPLANNED)) == [Fate.UNMATCHED]
+
+
+def test_two_that_make_one_conversion_go_once() -> None:
+    unmatched = event(disposition=Disposition.UNMATCHED)
+    for second in (planned("B"), replace(planned("B"), destination="renamed")):
+        found = judged(unmatched, plan(planned("A"), second), UNPLANNED)
+        assert fates(found) == [Fate.SENT, Fate.UNDER_WAY]
+
+
+@pytest.mark.parametrize(
+    ("state", "today", "expected"),
+    [
+        (State.DELIVERED, planned(), [Fate.DELIVERED]),
+        (State.DELIVERED, planned("Renamed"), [Fate.DELIVERED]),
+        (State.DEAD, planned(), [Fate.SENT]),
+        (State.DEAD, planned(event_id="m-2"), [Fate.UNMATCHED]),
+        (State.DEAD, replace(planned(), envelope="two"), [Fate.UNMATCHED]),
+    ],
+)
+def test_a_conversion_is_the_same_whatever_its_destination_is_called(
+    state: State, today: PlannedDelivery, expected: list[Fate]
+) -> None:
+    wanted = Wanted(Selection(states=frozenset({state})))
+    renamed = replace(today, destination="renamed")
+    assert fates(judged(event(kept(state)), plan(renamed), wanted)) == expected
+
+
+def test_as_sent_a_renamed_destination_has_it_already() -> None:
+    dead = kept(State.DEAD)
+    there = kept(State.DELIVERED, "Other")
+    there = replace(there, record=replace(there.record, destination="renamed"))
+    assert fates(list(judge_as_sent(Case(event(dead, there), None, DEAD)))) == [Fate.DELIVERED]
+
+
+@pytest.mark.parametrize(
+    ("doubtful", "today", "fate"),
+    [
+        (kept(State.DEAD, "Gone", "Old"), planned("New"), Fate.UNRECOGNISABLE),
+        (kept(State.UNCERTAIN, "Gone", "Old"), planned("New"), Fate.UNRECOGNISABLE),
+        (kept(State.DEAD, "Gone"), planned("Order"), Fate.SENT),
+        (kept(State.DEAD, "Gone"), planned("Order", event_id="m-2"), Fate.SENT),
+    ],
+)
+def test_whatever_it_may_be_a_copy_of_is_looked_at(
+    doubtful: KeptDelivery, today: PlannedDelivery, fate: Fate
+) -> None:
+    doubtful = replace(doubtful, first_unknown_at=NOW)
+    found = event(kept(State.DEAD, "Order", "Search"), doubtful)
+    assert judged(found, plan(today))[0].fate is fate
+
+
+def test_of_two_that_are_alike_the_one_that_may_have_arrived_is_replaced() -> None:
+    clean, doubtful = kept(State.DEAD, "Order", "Search"), kept(State.DEAD, "Gone")
+    doubtful = replace(doubtful, first_unknown_at=NOW)
+    (found,) = judged(event(clean, doubtful), plan(planned("Order")))
+    assert found.requeue is not None
+    assert found.requeue.replaced == doubtful.record
+
+
+def test_what_a_rejecting_mapping_made_is_no_stray() -> None:
+    note = Note("toy", "Order", "value", "must be a number")
+    found = event(kept(State.DEAD))
+    assert fates(judged(found, plan(planned("New", "Lead"), rejections=(note,)))) == [
+        Fate.REJECTED
+    ]
 
 
 def test_of_two_that_are_alike_the_one_of_the_mapping_is_replaced() -> None:
@@ -227,6 +357,8 @@ def test_without_its_original_nothing_is_made() -> None:
         ((kept(State.CLAIMED),), [Fate.UNDER_WAY]),
         ((kept(State.DEAD), kept(State.DELIVERED, "Other")), [Fate.DELIVERED, Fate.DELIVERED]),
         ((kept(State.SUPPRESSED),), [Fate.SENT]),
+        ((kept(State.HELD),), [Fate.SENT]),
+        ((kept(State.PENDING),), [Fate.UNDER_WAY]),
     ],
 )
 def test_as_sent_only_what_did_not_arrive(

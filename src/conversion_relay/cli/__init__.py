@@ -12,7 +12,12 @@ import sys
 from conversion_relay.cli.backfilling import backfill
 from conversion_relay.cli.commands import application
 from conversion_relay.cli.operators import dead_letters, replay
-from conversion_relay.cli.speaking import INPUT_PROBLEM, complain, forget_unwritten
+from conversion_relay.cli.speaking import (
+    INPUT_PROBLEM,
+    complain,
+    forget_unwritten,
+    show_every_character,
+)
 
 __all__ = ["application", "main"]
 
@@ -23,6 +28,7 @@ application.add_typer(dead_letters)
 
 def main() -> None:
     """Runs the command line."""
+    show_every_character(sys.stdout, sys.stderr)
     try:
         application()
     except OSError as error:

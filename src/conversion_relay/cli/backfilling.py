@@ -85,9 +85,10 @@ def backfill(
 
 def _age(text: str) -> timedelta:
     found = read_duration(text)
-    if found is None:
+    if not found:
         raise typer.BadParameter(
-            "it must be a number with s, m, h or d, such as 12h or 30d", param_hint="--max-age"
+            "it must be a number above 0 with s, m, h or d, such as 12h or 30d",
+            param_hint="--max-age",
         )
     return found
 
@@ -162,7 +163,8 @@ async def _send_all(
         min(_BATCH_EVENTS, settings.max_batch_events),
         min(_BATCH_BYTES, settings.max_body_bytes) - 2,
     )
-    database = str(settings.database_path.resolve())
+    path = settings.database_path.resolve()
+    database = f"{path}, file {path.stat().st_ino}"
     async with admin_client(configuration, Sentences()) as client:
         door = Door(client, source, asyncio.sleep, meter.waiting)
         transfer = Transfer(door, horizon, bounds, database, meter)

@@ -12,6 +12,7 @@ from typing import Annotated, Concatenate, ParamSpec, TypeAlias
 
 import typer
 
+from conversion_relay.cli.speaking import explained
 from conversion_relay.service import app as service
 from conversion_relay.service.durations import read_duration
 from conversion_relay.service.http.forms import Standing
@@ -37,6 +38,21 @@ def _moment(text: str) -> str:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
 
 
+def given_text(value: str) -> str:
+    """The value of an option, which has to say something.
+
+    Raises:
+        typer.BadParameter: it is empty, as a variable is that nobody set, or no text.
+    """
+    if not value:
+        raise typer.BadParameter("it must not be empty; leave the option out to mean everything")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise typer.BadParameter("it must be text in UTF-8") from None
+    return value
+
+
 def _read(  # noqa: PLR0913 - one for each option
     *,
     state: Annotated[
@@ -52,13 +68,21 @@ def _read(  # noqa: PLR0913 - one for each option
     until: Annotated[
         str | None, typer.Option(parser=_moment, metavar="TIME", help="Received before; the same.")
     ] = None,
-    destination: Annotated[str | None, typer.Option(help="For this destination.")] = None,
-    mapping: Annotated[str | None, typer.Option(help="Made by this mapping.")] = None,
+    destination: Annotated[
+        str | None, typer.Option(parser=given_text, metavar="NAME", help="For this destination.")
+    ] = None,
+    mapping: Annotated[
+        str | None, typer.Option(parser=given_text, metavar="NAME", help="Made by this mapping.")
+    ] = None,
     event: Annotated[
-        str | None, typer.Option(help="Segment's name of the event, or TikTok's.")
+        str | None,
+        typer.Option(
+            parser=given_text, metavar="NAME", help="Segment's name of the event, or TikTok's."
+        ),
     ] = None,
     message_id: Annotated[
-        list[str] | None, typer.Option(help="Of this event; repeatable.")
+        list[str] | None,
+        typer.Option(parser=given_text, metavar="ID", help="Of this event; repeatable."),
     ] = None,
 ) -> Filters:
     given = {
@@ -70,7 +94,13 @@ def _read(  # noqa: PLR0913 - one for each option
         "event": event,
         "message_id": message_id,
     }
+    _check_order(since, until)
     return {name: value for name, value in given.items() if value}
+
+
+def _check_order(since: str | None, until: str | None) -> None:
+    if since and until and datetime.fromisoformat(since) >= datetime.fromisoformat(until):
+        raise typer.BadParameter("it must be later than --since", param_hint="--until")
 
 
 def filtered(command: Callable[Concatenate[Filters, Own], None]) -> Callable[Own, None]:
@@ -82,7 +112,8 @@ def filtered(command: Callable[Concatenate[Filters, Own], None]) -> Callable[Own
     def run(*none: Own.args, **given: Own.kwargs) -> None:
         read = {name: given.pop(name) for name in options}
         filters = _read(**read)  # type: ignore[arg-type] # typer has seen to that
-        command(filters, *none, **given)
+        with explained():
+            command(filters, *none, **given)
 
     parameters = [one.replace(kind=one.KEYWORD_ONLY) for one in (*options.values(), *own)]
     run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]

@@ -5,6 +5,7 @@ Of an event its ids, names, states and reasons, and more only where that was ask
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 
 from conversion_relay.cli.speaking import complain
-from conversion_relay.service.http.forms import DeliveryShown, EventShown, ReplayAnswer
+from conversion_relay.service.http.forms import LARGEST_ID, DeliveryShown, EventShown, ReplayAnswer
 from conversion_relay.service.judging import Fate
 
 _WIDTH: Final = 240
@@ -148,20 +149,21 @@ def portrait(event: EventShown) -> str:
     for delivery in event.deliveries:
         lines += _delivery(delivery)
     if event.original is not None:
-        lines.append(f"  original: {plain(event.original, longest=None)}")
+        lines.append(f"  original: {escaped(event.original)}")
     return "\n".join(lines)
 
 
 def metadata_line(event: EventShown) -> str:
     """One line of NDJSON without personal data."""
-    return event.model_dump_json(by_alias=True, exclude={"original": True})
+    return escaped(event.model_dump_json(by_alias=True, exclude={"original": True}))
 
 
 def original_line(event: EventShown) -> str | None:
     """What was received, in one line: between the parts of JSON a line break means nothing."""
     if event.original is None:
         return None
-    return event.original.replace("\r", " ").replace("\n", " ")
+    text = event.original.removeprefix("\ufeff")
+    return escaped(text.replace("\r", " ").replace("\n", " ").replace("\t", " "))
 
 
 @contextmanager
@@ -189,10 +191,24 @@ class _Said:
             complain(f"looked through {share:.0%}")
 
 
-def plain(text: str, longest: int | None = _LONGEST_NAME * 4) -> str:
+def event_number(key: str) -> int | None:
+    """The number of an event, where this can be one."""
+    digits = key.lstrip("0")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= len(str(LARGEST_ID))):
+        return None
+    number = int(digits)
+    return number if number <= LARGEST_ID else None
+
+
+def plain(text: str, longest: int = _LONGEST_NAME * 4) -> str:
     """A text as a terminal may show it."""
     shown = "".join(one if one.isprintable() else "?" for one in text)
-    return shown if longest is None or len(shown) <= longest else f"{shown[:longest]}…"
+    return shown if len(shown) <= longest else f"{shown[:longest]}…"
+
+
+def escaped(text: str) -> str:
+    """JSON that means the same and does nothing to a terminal, not even turn its direction."""
+    return "".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text)
 
 
 def _counted(counts: Counter[tuple[str, Fate]], *, dry_run: bool) -> str:
@@ -234,7 +250,7 @@ def _delivery(delivery: DeliveryShown) -> Iterator[str]:
     }
     yield from (f"  {line}" for line in _facts(facts))
     if delivery.body is not None:
-        yield f"    body: {plain(delivery.body, longest=None)}"
+        yield f"    body: {escaped(delivery.body)}"
 
 
 def _facts(facts: Mapping[str, str | None]) -> list[str]:

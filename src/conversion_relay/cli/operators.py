@@ -17,7 +17,7 @@ import orjson
 import typer
 
 from conversion_relay.cli import operator_words as words
-from conversion_relay.cli.filters import Filters, filtered
+from conversion_relay.cli.filters import Filters, filtered, given_text
 from conversion_relay.cli.speaking import (
     INPUT_PROBLEM,
     ConfigOption,
@@ -108,7 +108,7 @@ def list_(
     count, events = _ask(config, collect)
     if as_json:
         for row in words.rows(events):
-            say(orjson.dumps(row).decode())
+            say(words.escaped(orjson.dumps(row).decode()))
     else:
         say(words.table_of(events))
     if count > len(events):
@@ -117,7 +117,10 @@ def list_(
 
 @dead_letters.command("show")
 def show(
-    key: Annotated[str, typer.Argument(metavar="ID", help="An event's number, or messageId.")],
+    key: Annotated[
+        str,
+        typer.Argument(parser=given_text, metavar="ID", help="An event's number, or messageId."),
+    ],
     reveal: RevealOption = False,
     config: ConfigOption = None,
 ) -> None:
@@ -126,18 +129,18 @@ def show(
     async def find(client: httpx.AsyncClient) -> list[EventShown]:
         filters: Filters = {"message_id": key, "reveal": str(reveal)}
         found = [event async for event in _events(client, filters)]
-        if key.isascii() and key.isdigit() and int(key) > 0:
-            answer = await client.get(f"{EVENTS}/{key}", params={"reveal": reveal})
+        if (number := words.event_number(key)) is not None:
+            answer = await _sent(client.get(f"{EVENTS}/{number}", params={"reveal": reveal}))
             if answer.status_code != httpx.codes.NOT_FOUND:
                 found.insert(0, answer_of(answer, EventShown))
         return found
 
     found = _ask(config, find)
-    if not found:
-        with explained():
+    with explained():
+        if not found:
             raise RelayError("no kept event has this number or messageId")
-    for event in {event.id: event for event in found}.values():
-        say(words.portrait(event))
+        for event in {event.id: event for event in found}.values():
+            say(words.portrait(event))
 
 
 @dead_letters.command("export")
@@ -242,6 +245,10 @@ async def _pages(page: _Page[Answer]) -> AsyncIterator[Answer]:
 async def _sent(request: Awaitable[httpx.Response]) -> httpx.Response:
     try:
         return await request
+    except httpx.InvalidURL as error:
+        raise RelayError(
+            "these filters are too long for one request; give fewer or shorter ones at a time"
+        ) from error
     except httpx.TransportError as error:
         raise RelayError(
             f"the service does not answer any more ({type(error).__name__}); the same command can "

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Final, TextIO
 
@@ -74,6 +75,13 @@ def say(text: str, *, err: bool = False) -> None:
         if isinstance(error, BrokenPipeError):
             raise typer.Exit(_READER_LEFT) from None
         raise RelayError(f"the output cannot be written: {error.strerror}") from error
+
+
+def show_every_character(*streams: TextIO | None) -> None:
+    """A character that a stream's encoding does not have is written as its number."""
+    for stream in streams:
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def forget_unwritten(stream: TextIO | None) -> None:

@@ -52,7 +52,7 @@ from conversion_relay.service.settings import (
     SourceSettings,
 )
 from conversion_relay.service.store.port import Store
-from conversion_relay.service.store.sqlite import open_store
+from conversion_relay.service.store.sqlite import open_store, require_free
 from conversion_relay.service.surroundings import Surroundings
 from conversion_relay.service.worker import Worker
 
@@ -204,6 +204,7 @@ def _worker(
 
 async def _open_store(settings: ServiceSettings, present: datetime) -> Store:
     path = settings.database_path
+    require_free(path)
     keys = load_or_create_keys(_plain(settings.encryption_key), path)
     return await open_store(path, Sealer(keys), now=present)
 

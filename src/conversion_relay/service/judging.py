@@ -9,10 +9,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import Final
 
 from conversion_relay.core.delivery import Cause, State, states_before
 from conversion_relay.core.plan import Note, PlannedDelivery
+from conversion_relay.service.likeness import (
+    WAITING,
+    Conversion,
+    Successor,
+    conversion_of,
+    could_count_again,
+    most_telling,
+    planned_conversion,
+    successors,
+)
 from conversion_relay.service.store.port import (
     Disposition,
     KeptDelivery,
@@ -20,11 +30,9 @@ from conversion_relay.service.store.port import (
     NewEvent,
     Requeue,
     Selection,
-    kept_event_id,
 )
 
-_REPLAYABLE: Final = states_before(Cause.REPLAYED)
-Conversion: TypeAlias = tuple[str, str, str | None]  # destination, event name, event_id
+_SENT_AGAIN: Final = states_before(Cause.REPLAYED) - {State.PENDING}
 
 
 class Fate(Enum):
@@ -114,17 +122,17 @@ class Case:
 def judge_as_sent(case: Case) -> Iterator[Judgement]:
     """What becomes of the meant deliveries if their stored bodies go again."""
     for delivery in case.meant:
-        others = [one for one in case.event.deliveries if one != delivery]
         arrived = any(
-            one.record.state is State.DELIVERED and _conversion(one) == _conversion(delivery)
-            for one in others
+            one.record.state is State.DELIVERED
+            and conversion_of(one).is_copy_of(conversion_of(delivery))
+            for one in case.event.deliveries
         )
         if arrived:
             yield Judgement(Fate.DELIVERED)
-        elif delivery.record.state in _REPLAYABLE:
+        elif delivery.record.state in _SENT_AGAIN:
             yield Judgement(Fate.SENT, Requeue(case.event.id, delivery.record))
         else:
-            yield Judgement(_final_fate([delivery], [delivery]) or Fate.NOT_SELECTED)
+            yield Judgement(Fate.UNDER_WAY)
 
 
 def judge_gone(case: Case) -> Iterator[Judgement]:
@@ -141,46 +149,62 @@ def judge(case: Case, planned: NewEvent) -> Iterator[Judgement]:
         return
     answered: list[KeptDelivery] = []
     found: list[Judgement] = []
-    taken: set[Conversion] = set()
-    for delivery in planned.deliveries:
-        alike = _alike(delivery, case.event.deliveries)
-        if _is_meant(delivery, alike, case):
-            found.append(_judge_planned(delivery, alike, case, taken))
-            answered += alike
-            taken.add(_planned_conversion(delivery))
+    taken: list[Conversion] = []
+    for successor in successors(planned, case.event.deliveries, case.meant):
+        if _is_meant(successor, case):
+            found.append(_in_its_own_place(_judge_planned(successor, case, taken), found))
+            answered += _answered(successor)
+            taken.append(planned_conversion(successor.planned))
     found += _rejections(case, planned, answered)
     unanswered = [one for one in case.meant if one not in answered]
     found += [Judgement(Fate.UNMATCHED)] * len(unanswered)
     yield from (_known_as(one, case.event, planned) for one in found or _nothing(case))
 
 
-def _is_meant(delivery: PlannedDelivery, alike: Sequence[KeptDelivery], case: Case) -> bool:
-    """A replacement is meant if what it replaces is, whatever it is called by now."""
-    wanted = case.wanted
+def _is_meant(successor: Successor, case: Case) -> bool:
+    """A replacement is meant if what it replaces is, whatever it is called by now.
+
+    What takes no place is meant only of an event that is meant itself: beside a dead delivery of
+    one mapping, what another makes today may have been sent under another name.
+    """
+    delivery, wanted = successor.planned, case.wanted
+    if successor.predecessor is not None or any(one in case.meant for one in successor.alike):
+        return True
     named = wanted.event_name in {None, case.segment_name, delivery.event_name}
-    fits = wanted.fits(delivery.destination, delivery.mapping) and named
-    return fits or any(one in case.meant for one in alike)
+    asked_for = case.event.disposition in wanted.selection.dispositions
+    known = bool(successor.alike) or asked_for
+    return known and named and wanted.fits(delivery.destination, delivery.mapping)
 
 
-def _judge_planned(
-    delivery: PlannedDelivery,
-    alike: Sequence[KeptDelivery],
-    case: Case,
-    taken: set[Conversion],
-) -> Judgement:
-    meant = [one for one in alike if one in case.meant]
-    final = _final_fate(alike, meant)
+def _answered(successor: Successor) -> tuple[KeptDelivery, ...]:
+    predecessor = successor.predecessor
+    return successor.alike if predecessor is None else (predecessor,)
+
+
+def _judge_planned(successor: Successor, case: Case, taken: Sequence[Conversion]) -> Judgement:
+    delivery = successor.planned
+    near = successor.alike or successor.strays
+    meant = [one for one in near if one in case.meant]
+    replaced = successor.predecessor or most_telling(meant, delivery.mapping)
+    final = _why_no_heir(successor, case) if successor.predecessor else _final_fate(near, meant)
+    final = final or _why_not_beside(successor, replaced, meant)
     if final is not None:
         return Judgement(final)
-    if _planned_conversion(delivery) in taken:
+    if any(planned_conversion(delivery).is_copy_of(one) for one in taken):
         return Judgement(Fate.UNDER_WAY)
-    replaced = next((one for one in meant if one.record.mapping == delivery.mapping), None)
-    replaced = replaced or next(iter(meant), None)
-    if replaced is None:
-        return Judgement(Fate.SENT, Requeue(case.event.id, None, delivery))
-    if _could_count_again(replaced, delivery):
+    if any(_could_count_again(one, delivery, case) for one in near):
         return Judgement(Fate.UNRECOGNISABLE)
-    return Judgement(Fate.SENT, Requeue(case.event.id, replaced.record, delivery))
+    record = None if replaced is None else replaced.record
+    return Judgement(Fate.SENT, Requeue(case.event.id, record, delivery))
+
+
+def _in_its_own_place(judgement: Judgement, before: Sequence[Judgement]) -> Judgement:
+    """One kept delivery is replaced once, though two planned ones may be like it."""
+    requeue = judgement.requeue
+    if requeue is None or requeue.replaced is None:
+        return judgement
+    places = [one.requeue.replaced for one in before if one.requeue is not None]
+    return Judgement(Fate.CHANGED) if requeue.replaced in places else judgement
 
 
 def _final_fate(alike: Sequence[KeptDelivery], meant: Sequence[KeptDelivery]) -> Fate | None:
@@ -194,28 +218,30 @@ def _final_fate(alike: Sequence[KeptDelivery], meant: Sequence[KeptDelivery]) ->
     return Fate.NOT_SELECTED if others else None
 
 
-def _alike(delivery: PlannedDelivery, kept: Sequence[KeptDelivery]) -> tuple[KeptDelivery, ...]:
-    """What is kept of the same mapping, or is the same conversion for the partner."""
-    return tuple(
-        one
-        for one in kept
-        if one.record.destination == delivery.destination
-        and (
-            one.record.mapping == delivery.mapping
-            or _conversion(one) == _planned_conversion(delivery)
-        )
-    )
+def _why_no_heir(successor: Successor, case: Case) -> Fate | None:
+    """Why it may not take its predecessor's place: it may be another stray under a new name."""
+    strangers = {one.record.state for one in successor.strays if one not in case.meant}
+    states = {one.record.state for one in successor.strays}
+    if State.DELIVERED in states:
+        return Fate.DELIVERED
+    return Fate.UNDER_WAY if State.CLAIMED in states or strangers & WAITING else None
 
 
-def _could_count_again(replaced: KeptDelivery, delivery: PlannedDelivery) -> bool:
-    """It may have arrived, and the partner would not take this for a copy of it.
+def _why_not_beside(
+    successor: Successor, replaced: KeptDelivery | None, meant: Sequence[KeptDelivery]
+) -> Fate | None:
+    """Under way, when more of these wait than are replaced: the rest goes by itself."""
+    waiting = [one for one in meant if one.record.state in WAITING]
+    if successor.predecessor is not None:
+        return Fate.UNDER_WAY if len(waiting) > successor.rivals else None
+    return Fate.UNDER_WAY if any(one != replaced for one in waiting) else None
 
-    Of what is UNCERTAIN a person decides that it did not arrive.
-    """
-    if replaced.first_unknown_at is None or replaced.record.state is State.UNCERTAIN:
+
+def _could_count_again(kept: KeptDelivery, delivery: PlannedDelivery, case: Case) -> bool:
+    """Of what is UNCERTAIN and meant a person decides that it did not arrive."""
+    if kept.record.state is State.UNCERTAIN and kept in case.meant:
         return False
-    same = _conversion(replaced) == _planned_conversion(delivery)
-    return not same or replaced.envelope != delivery.envelope
+    return could_count_again(kept, delivery)
 
 
 def _rejections(
@@ -246,11 +272,3 @@ def _known_as(judgement: Judgement, event: KeptEvent, planned: NewEvent) -> Judg
     if judgement.requeue is None or planned.message_id == event.message_id:
         return judgement
     return replace(judgement, requeue=replace(judgement.requeue, message_id=planned.message_id))
-
-
-def _conversion(delivery: KeptDelivery) -> Conversion:
-    return delivery.record.destination, delivery.record.event_name, delivery.event_id
-
-
-def _planned_conversion(delivery: PlannedDelivery) -> Conversion:
-    return delivery.destination, delivery.event_name, kept_event_id(delivery.event_id)

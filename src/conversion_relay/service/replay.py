@@ -16,7 +16,7 @@ from enum import Enum
 from typing import Final, TypeAlias
 
 from conversion_relay.core.decoding import Decoded, Unusable, decode
-from conversion_relay.core.delivery import Cause, states_before
+from conversion_relay.core.delivery import Cause, State, states_before
 from conversion_relay.core.plan import Note
 from conversion_relay.core.values import Json
 from conversion_relay.service.judging import (
@@ -28,6 +28,7 @@ from conversion_relay.service.judging import (
     judge_as_sent,
     judge_gone,
 )
+from conversion_relay.service.likeness import conversion_of, planned_conversion
 from conversion_relay.service.logs import Log
 from conversion_relay.service.store.port import KeptEvent, NewEvent, Store
 
@@ -116,8 +117,9 @@ class Replay:
         """Suppresses what is meant of the page's deliveries; a replay can bring them back."""
         found, after_this, share = await self._discardable(wanted, after)
         if found:
-            count = await self.store.discard(list(found), DISCARDED_REASON, self.clock())
-            self.log.info("operator.discarded", deliveries=count)
+            done = await self.store.discard(list(found), DISCARDED_REASON, self.clock())
+            self.log.info("operator.discarded", deliveries=len(done))
+            found = {one: name for one, name in found.items() if one in done}
         return Discarded(Counter(found.values()), after_this, share)
 
     async def _judged(
@@ -126,9 +128,34 @@ class Replay:
         page = await self.store.select(wanted.selection, after, PAGE_EVENTS)
         judged: list[_Named] = []
         for event in page.events:
-            judged += self._judge(event, wanted, source)
+            for name, one in self._judge(event, wanted, source):
+                judged.append((name, await self._unless_it_goes_anyhow(event, one)))
             await asyncio.sleep(0)  # others may use the loop in between
-        return judged, page.after, page.share
+        return await self._known_once(page.events, judged), page.after, page.share
+
+    async def _unless_it_goes_anyhow(self, event: KeptEvent, one: Judgement) -> Judgement:
+        """What is pending, and would be sent in the very same way, is left as it is."""
+        if one.requeue is None or one.requeue.planned is None or one.requeue.replaced is None:
+            return one
+        replaced, planned = one.requeue.replaced, one.requeue.planned
+        kept = next(each for each in event.deliveries if each.record == replaced)
+        same = conversion_of(kept) == planned_conversion(planned)
+        if replaced.state is not State.PENDING or not same:
+            return one
+        body = await self.store.body(replaced.id)
+        return Judgement(Fate.UNDER_WAY) if body == planned.body else one
+
+    async def _known_once(
+        self, events: Sequence[KeptEvent], judged: Sequence[_Named]
+    ) -> list[_Named]:
+        """Of several events with one messageId that came out of quarantine only the first goes."""
+        sources = {event.id: event.source for event in events}
+        asked = {_key(one, sources): None for _, one in judged}
+        keys = [key for key in asked if key is not None]
+        if not keys:
+            return list(judged)
+        owners = dict(zip(keys, await self.store.known(keys), strict=True))
+        return [(name, _as_its_own(one, _key(one, sources), owners)) for name, one in judged]
 
     def _judge(self, event: KeptEvent, wanted: Wanted, source: Source) -> list[_Named]:
         element = element_of(event.original)
@@ -155,6 +182,7 @@ class Replay:
             name = name_of(event)
             for one in Case(event, name, meant).meant:
                 found[one.record.id] = name or one.record.event_name
+            await asyncio.sleep(0)  # others may use the loop in between
         return found, page.after, page.share
 
 
@@ -189,6 +217,28 @@ def _carried_out(judgement: Judgement, flags: Iterator[bool]) -> Judgement:
     if judgement.requeue is None or next(flags):
         return judgement
     return Judgement(Fate.CHANGED)
+
+
+def _key(judgement: Judgement, sources: Mapping[int, str]) -> tuple[str, str] | None:
+    """The source and the messageId under which the event is to be known from now on."""
+    requeue = judgement.requeue
+    if requeue is None or requeue.message_id is None:
+        return None
+    return sources[requeue.event], requeue.message_id
+
+
+def _as_its_own(
+    judgement: Judgement,
+    key: tuple[str, str] | None,
+    owners: dict[tuple[str, str], int | None],
+) -> Judgement:
+    """The first event of those that nobody knows yet becomes the owner of its key."""
+    if judgement.requeue is None or key is None:
+        return judgement
+    event = judgement.requeue.event
+    if owners[key] is None:
+        owners[key] = event
+    return judgement if owners[key] == event else Judgement(Fate.CHANGED)
 
 
 def _page(judged: Sequence[_Named], after: int | None, share: float) -> Page:

@@ -11,7 +11,7 @@ import pytest
 from conversion_relay.errors import RelayError
 from conversion_relay.service.backfill.progress import ProgressFile, Task, identity
 
-TASK = Task(100, "abc", "default", 604800.0, "/data/relay.db")
+TASK = Task(100, "abc", "default", 604800.0, "/data/relay.db", 5)
 
 
 @pytest.fixture
@@ -38,6 +38,7 @@ def test_what_was_written_is_read(here: ProgressFile) -> None:
         {"source": "other"},
         {"max_age_seconds": 1.0},
         {"database": "/data/other.db"},
+        {"modified_ns": 6},
     ],
 )
 def test_the_progress_of_another_task_does_not_count(
@@ -95,3 +96,12 @@ def test_the_identity_is_size_and_beginning() -> None:
     assert identity(io.BytesIO(b"x" * 99_999)) == (99_999, head)
     assert identity(io.BytesIO(b"y" + b"x" * 99_999))[1] != head
     assert identity(io.BytesIO(b"")) == (0, identity(io.BytesIO())[1])
+
+
+def test_what_a_link_points_to_is_never_written(here: ProgressFile) -> None:
+    victim = here.path.parent / "victim"
+    victim.write_text("precious", "utf-8")
+    here.path.with_name(f"{here.path.name}.new").symlink_to(victim)
+    here.write(7)
+    assert victim.read_text("utf-8") == "precious"
+    assert (here.lines_done(), here.path.is_symlink()) == (7, False)

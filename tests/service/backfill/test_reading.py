@@ -216,12 +216,22 @@ def test_a_disk_that_fails_is_a_damage() -> None:
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
-        ("2026-11-20T10:15:30.250Z", datetime(2026, 11, 20, 10, 15, 30, 250_000, UTC)),
+        ("2026-11-20T10:15:30.250Z", datetime(2026, 11, 20, 10, 15, 30, tzinfo=UTC)),
         ("2026-11-20T12:15:30+02:00", datetime(2026, 11, 20, 10, 15, 30, tzinfo=UTC)),
         ("2026-11-20 10:15:30", datetime(2026, 11, 20, 10, 15, 30, tzinfo=UTC)),
         (1_795_169_730, datetime(2026, 11, 20, 10, 15, 30, tzinfo=UTC)),
         (1_795_169_730_000, datetime(2026, 11, 20, 10, 15, 30, tzinfo=UTC)),
         ("1795169730", datetime(2026, 11, 20, 10, 15, 30, tzinfo=UTC)),
+        ("1795169730000", datetime(2026, 11, 20, 10, 15, 30, tzinfo=UTC)),
+        (1_795_169_730_000_000, datetime(2026, 11, 20, 10, 15, 30, tzinfo=UTC)),
+        (1_795_169_730.5, datetime(2026, 11, 20, 10, 15, 30, tzinfo=UTC)),
+        ("Fri, 20 Nov 2026 10:15:30 GMT", datetime(2026, 11, 20, 10, 15, 30, tzinfo=UTC)),
+        ("11/20/2026 10:15:30", datetime(2026, 11, 20, 10, 15, 30, tzinfo=UTC)),
+        ("2026-11-20 10:15:30 UTC", datetime(2026, 11, 20, 10, 15, 30, tzinfo=UTC)),
+        ("1969-01-01", datetime(1969, 1, 1, tzinfo=UTC)),
+        ("2100-01-01T00:00:00Z", None),
+        ("0001-01-01T00:00:00+23:59", None),
+        (float("nan"), None),
         ("yesterday", None),
         ("", None),
         (None, None),
@@ -251,6 +261,19 @@ def test_when_an_event_happened(event: dict[str, str], expected: int | None) -> 
     (found,) = line.events
     day = None if found.happened_at is None else found.happened_at.day
     assert (found.name, day) == ("page", expected)
+
+
+def test_of_a_line_full_of_nonsense_only_the_beginning_is_named() -> None:
+    (line,) = lines(b"[" + b"0," * 5_000 + b"0]")
+    assert isinstance(line, Line)
+    assert (len(line.problems), line.unreadable) == (20, 5_001)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("page", "page"), ("lena@example.com", "other")])
+def test_a_type_is_shown_only_where_it_is_one_of_segments(kind: str, name: str) -> None:
+    (line,) = lines(orjson.dumps({"type": kind, "event": "Lena"}))
+    assert isinstance(line, Line)
+    assert [one.name for one in line.events] == [name]
 
 
 _BYTES = st.binary(max_size=200) | st.lists(

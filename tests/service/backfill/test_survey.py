@@ -10,9 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conversion_relay.service.backfill.reading import Damage, ExportedEvent, Line, read
-from conversion_relay.service.backfill.survey import (
+from conversion_relay.service.backfill.reading import (
     MAX_NAMED_PROBLEMS,
+    Damage,
+    ExportedEvent,
+    Line,
+    read,
+)
+from conversion_relay.service.backfill.survey import (
     Horizon,
     in_words,
     survey,

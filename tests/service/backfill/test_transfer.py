@@ -190,6 +190,20 @@ async def test_a_run_that_is_not_the_same_begins_anew(tmp_path: Path, change: st
     assert second.total["accepted"] == (5 if change == "content" else 4)
 
 
+async def test_the_progress_of_a_database_that_was_replaced_does_not_count(tmp_path: Path) -> None:
+    path = write(tmp_path / "e.ndjson", *(order(f"m-{n}") for n in range(10)))
+    (tmp_path / "old").mkdir()
+    (tmp_path / "new").mkdir()
+    async with world(tmp_path / "old") as here, failing(here, 2) as client:
+        await send(client, path)
+    async with world(tmp_path / "new") as here:
+        second = await send(admin(here), path)
+        assert await ids(here) == sorted(f"m-{n}" for n in range(10))
+    (remark,) = second.remarks
+    assert "begun anew" in remark
+    assert second.total["accepted"] == 10
+
+
 async def test_a_long_line_is_not_done_before_all_its_events_are(tmp_path: Path) -> None:
     events = orjson.dumps([order(f"m-{n}") for n in range(10)])
     path = write(tmp_path / "e.ndjson", order("m-a"), events)

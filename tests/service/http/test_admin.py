@@ -52,6 +52,28 @@ async def post(here: World, path: str, form: Mapping[str, object]) -> httpx.Resp
     return await here.client.post(path, json=form, headers=TOKEN)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"event":"\\ud800"}',
+        b'{"message_id":["\\udfff"]}',
+        b'{"\\ud800":1}',
+        b'{"mapping":""}',
+        b'{"destination":"","state":["dead"]}',
+        b'{"message_id":["m-1",""]}',
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"after":' + b"9" * 5_000 + b"}",
+    ],
+)
+async def test_what_cannot_be_meant_is_an_invalid_request(here: World, body: bytes) -> None:
+    headers = TOKEN | {"Content-Type": "application/json"}
+    answer = await here.client.post("/api/discards", content=body, headers=headers)
+    assert answer.status_code == 422
+    assert answer.json()["type"].endswith(":invalid-request")
+    assert len(answer.json()["detail"]) > 20
+
+
 async def ids(here: World, **asked: str | list[str]) -> list[str]:
     found = await get(here, "/api/events", **asked)
     assert isinstance(found["events"], list)
@@ -85,6 +107,14 @@ async def test_pages_lead_to_each_other(here: World) -> None:
     assert isinstance(first["events"], list)
     assert isinstance(rest["events"], list)
     assert (len(first["events"]), len(rest["events"]), rest["after"]) == (2, 3, None)
+
+
+async def test_a_page_that_reveals_is_small(here: World) -> None:
+    assert (await here.post([track("Other", f"m-{n}") for n in range(60)])).status_code == 200
+    first = await get(here, "/api/events", limit="200", reveal="true")
+    assert isinstance(first["events"], list)
+    assert (len(first["events"]), first["after"]) == (50, 50)
+    assert len(await ids(here, limit="200")) == 65
 
 
 async def test_nothing_personal_is_shown_unless_it_is_asked_for(here: World) -> None:

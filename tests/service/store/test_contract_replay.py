@@ -243,6 +243,42 @@ async def test_what_was_in_quarantine_is_known_by_its_messageid_from_then_on(
     assert names(await selected(store, Selection(message_ids=frozenset({"m-1"})))) == ["relay-1"]
 
 
+async def test_a_conversion_is_the_same_whatever_its_destination_is_called(store: Store) -> None:
+    await store.append([event("a")])
+    found = await only(store)
+    renamed = replace(delivery("a"), destination="renamed", mapping="Renamed")
+    assert await store.requeue([Requeue(found.id, None, renamed)], NOW) == (False,)
+    elsewhere = replace(renamed, envelope=APP)
+    assert await store.requeue([Requeue(found.id, None, elsewhere)], NOW) == (True,)
+
+
+async def test_what_may_have_arrived_can_follow_a_renamed_destination(store: Store) -> None:
+    await store.append([event("a")])
+    await end(store, a=State.HELD)
+    renamed = replace(delivery("a"), destination="renamed")
+    assert await store.requeue([again(await only(store), renamed)], NOW) == (True,)
+    (claim,) = await store.claim("renamed", 10, LEASE, NOW)
+    assert (claim.event_id, claim.first_unknown_at) == ("a", NOW - HOUR)
+
+
+async def test_the_ledger_says_whose_a_messageid_is(store: Store) -> None:
+    await store.append([event("a"), event("b")])
+    first, second = await selected(store, EVERY)
+    asked = [("default", "b"), ("default", "x"), ("default", "a"), ("other", "a")]
+    assert await store.known(asked) == (second.id, None, first.id, None)
+    assert await store.known([]) == ()
+
+
+async def test_a_page_ends_early_when_its_originals_are_large(store: Store) -> None:
+    large = b'"' + bytes(range(97, 122)) * 20_000 + b'"'
+    await store.append([event(f"m-{n}", original=large) for n in range(12)])
+    page = await store.select(EVERY, 0, 200)
+    assert page.after == page.events[-1].id
+    assert 4 <= len(page.events) <= 6
+    assert all(one.original == large for one in page.events)
+    assert names(await selected(store, EVERY)) == [f"m-{n}" for n in range(12)]
+
+
 async def test_an_event_that_is_gone_is_not_sent(store: Store) -> None:
     assert await store.requeue([Requeue(77, None, delivery("a"))], NOW) == (False,)
     assert (await store.totals()).deliveries.get(("tiktok", State.PENDING), 0) == 0
@@ -264,7 +300,8 @@ async def test_only_what_waits_for_a_person_can_be_discarded(
     await store.append([event("a")])
     await end(store, a=state)
     (kept,) = (await only(store)).deliveries
-    assert await store.discard([kept.record.id], "no use", NOW) == int(goes)
+    done = frozenset({kept.record.id}) if goes else frozenset[int]()
+    assert await store.discard([kept.record.id, kept.record.id + 1], "no use", NOW) == done
     (record,) = await store.deliveries(["a"])
     assert record.state is (State.SUPPRESSED if goes else state)
     if goes:

@@ -118,6 +118,15 @@ async def test_what_is_not_finished_is_never_removed(store: Store, state: State)
     assert record.state is state
 
 
+async def test_what_was_discarded_can_be_replayed_as_long_as_a_dead_letter(store: Store) -> None:
+    await store.append([event("a")])
+    await end(store, State.DEAD)
+    (kept,) = (await store.select(Selection(), 0, 10)).events[0].deliveries
+    await store.discard([kept.record.id], "no use", NOW + 8 * DAY)
+    assert (await swept(store, NOW + 38 * DAY - MOMENT)).events == 0
+    assert (await swept(store, NOW + 39 * DAY)).events == 1
+
+
 async def test_an_unmatched_event_that_was_sent_later_is_kept_like_a_planned_one(
     store: Store,
 ) -> None:

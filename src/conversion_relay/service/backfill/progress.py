@@ -28,6 +28,7 @@ class Task:
         source: under which its events are kept.
         max_age_seconds: above which events were left out.
         database: where they are kept.
+        modified_ns: when the file was written last, in nanoseconds since 1970.
     """
 
     size_bytes: int
@@ -35,6 +36,7 @@ class Task:
     source: str
     max_age_seconds: float
     database: str
+    modified_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,9 @@ class ProgressFile:
         """
         progress = _Progress(self.task, lines_done)
         fresh = self.path.with_name(f"{self.path.name}.new")
-        fresh.write_bytes(_PROGRESS.dump_json(progress, indent=2) + b"\n")
+        fresh.unlink(missing_ok=True)
+        with fresh.open("xb") as file:  # made anew: never through a link that stands there
+            file.write(_PROGRESS.dump_json(progress, indent=2) + b"\n")
         fresh.replace(self.path)
 
     def remove(self) -> None:

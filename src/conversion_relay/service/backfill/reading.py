@@ -24,6 +24,7 @@ from conversion_relay.core.decoding import (
     is_list,
 )
 from conversion_relay.core.event import MalformedEvent, SegmentEvent
+from conversion_relay.core.times import possible_seconds
 from conversion_relay.core.values import Json, JsonObject
 from conversion_relay.service.backfill.warehouse import event_of_row, is_row
 
@@ -31,11 +32,14 @@ MAX_EVENT_BYTES: Final = 1024 * 1024
 MAX_LINE_BYTES: Final = 32 * 1024 * 1024
 _PIECE_BYTES: Final = 256 * 1024
 _GZIP_BEGINS: Final = b"\x1f\x8b"
+_TYPES: Final = frozenset({"track", "page", "screen", "identify", "group", "alias"})
+"""Segment's; a type that is none of them may be anything, and is shown as "other"."""
 _SHARED: Final = ("context", "integrations", "sentAt")
 """What stands beside "batch" counts for each of its events that has none of its own."""
 _MOMENTS: Final = ("timestamp", "originalTimestamp", "receivedAt", "sentAt")
-_SECONDS_END: Final = 100_000_000_000
-"""A greater number is in milliseconds: as seconds it would lie beyond the year 5000."""
+_ABSURD_SECONDS: Final = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
+_ABSURD_MICROSECONDS: Final = _ABSURD_SECONDS * 1_000_000
+MAX_NAMED_PROBLEMS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class ExportedEvent:
     """One event of a file.
 
     Attributes:
-        name: of a track event its name, else its type.
+        name: of a track event its name, else its type, where Segment has such a type.
         happened_at: by its own timestamp, or the next best time it carries; aware.
         text: to be sent; the bytes of the file where it stands there as an event.
     """
@@ -60,12 +64,20 @@ class Line:
     Attributes:
         number: counted from 1.
         events: in order.
-        problems: how a sentence goes on that begins with the line, for what cannot be read of it.
+        problems: how a sentence goes on that begins with the line, for what cannot be read of it;
+            the first 20.
+        unnamed: how much more of it cannot be read.
     """
 
     number: int
     events: tuple[ExportedEvent, ...] = ()
     problems: tuple[str, ...] = ()
+    unnamed: int = 0
+
+    @property
+    def unreadable(self) -> int:
+        """How much of it cannot be read."""
+        return len(self.problems) + self.unnamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +148,17 @@ def read_line(number: int, raw: bytes) -> Line:
         return Line(number, problems=(f"is no JSON: not UTF-8 at byte {error.start + 1}",))
     if not text.removeprefix("\ufeff").strip():
         return Line(number)
-    found = [_event(one) for one in _values(raw, text)]
-    return Line(
-        number,
-        tuple(one for one in found if isinstance(one, ExportedEvent)),
-        tuple(one for one in found if isinstance(one, str)),
-    )
+    events: list[ExportedEvent] = []
+    problems: list[str] = []
+    unnamed = 0
+    for one in map(_event, _values(raw, text)):
+        if isinstance(one, ExportedEvent):
+            events.append(one)
+        elif len(problems) < MAX_NAMED_PROBLEMS:
+            problems.append(one)
+        else:
+            unnamed += 1
+    return Line(number, tuple(events), tuple(problems), unnamed)
 
 
 def _values(raw: bytes, text: str) -> Iterable[Decoded | Unusable | Undecodable]:
@@ -183,7 +200,8 @@ def _event(element: Decoded | Unusable | Undecodable) -> ExportedEvent | str:
     if isinstance(event, MalformedEvent):
         return f"holds no event: {event.reason}"
     name = event.text("event") if event.type == "track" else None
-    return ExportedEvent(name or event.type, _happened_at(event.payload), text)
+    kind = event.type if event.type in _TYPES else "other"
+    return ExportedEvent(name or kind, _happened_at(event.payload), text)
 
 
 def _happened_at(payload: JsonObject) -> datetime | None:
@@ -192,14 +210,16 @@ def _happened_at(payload: JsonObject) -> datetime | None:
 
 
 def moment(value: Json) -> datetime | None:
-    """A time in ISO 8601 or in seconds or milliseconds since 1970; without a zone it is UTC."""
-    try:
-        if isinstance(value, str) and not value.isdecimal():
-            found = datetime.fromisoformat(value.strip())
-            return found if found.tzinfo else found.replace(tzinfo=UTC)
-        if isinstance(value, str | int | float) and not isinstance(value, bool):
-            number = float(value)
-            return datetime.fromtimestamp(number / 1000 if number > _SECONDS_END else number, UTC)
-    except (ValueError, OverflowError, OSError):
+    """A time in any form in which mappings read one; none that lies beyond the year 2100."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
-    return None
+    text = value if isinstance(value, str) else _digits(value)
+    seconds = next((one for one in possible_seconds(text) if one < _ABSURD_SECONDS), None)
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):  # before the year 1
+        return None
+
+
+def _digits(number: float) -> str:
+    return str(int(number)) if abs(number) < _ABSURD_MICROSECONDS else ""

@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final
 
-from conversion_relay.service.backfill.reading import Damage, ExportedEvent, Line
-
-MAX_NAMED_PROBLEMS: Final = 20
+from conversion_relay.service.backfill.reading import (
+    MAX_NAMED_PROBLEMS,
+    Damage,
+    ExportedEvent,
+    Line,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ def survey(lines: Iterable[Line | Damage], horizon: Horizon) -> Survey:
         counts["lines"] += 1
         counts["too_old"] += len(old)
         counts["untimed"] += sum(one.happened_at is None for one in young)
-        counts["unreadable"] += len(line.problems)
+        counts["unreadable"] += line.unreadable
         problems.extend(_numbered(line, MAX_NAMED_PROBLEMS - len(problems)))
     return Survey(
         counts["lines"], names, counts["too_old"], oldest, counts["untimed"],

@@ -5,9 +5,11 @@ Knows neither the command line nor the clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from typing import Protocol
 
 from conversion_relay.service.backfill.inputs import Input
@@ -70,7 +72,7 @@ class Transfer:
                 noted.
         """
         bookmark = self._bookmark(one)
-        done = bookmark.begin(one.name)
+        done = await bookmark.begin(one.name, partial(self._knows, one))
         self.onlooker.passed(done)
         with one.opened() as file:
             lines = self._lines(read(file), done, counted.lines)
@@ -81,6 +83,22 @@ class Transfer:
                 self.onlooker.passed(max(batch.lines_done, done))
         if counted.damage is None:
             bookmark.remove()
+
+    async def _knows(self, one: Input, done: int) -> bool:
+        """Whether all of the last batch before that line is known: it is not to another database.
+
+        Nor is it to one that was put back from a backup.
+        """
+        last: tuple[bytes, ...] = ()
+        with one.opened() as file:
+            for batch in batches(self._lines(read(file), 0, done), self.bounds):
+                last = batch.events or last
+        if not last:
+            return True
+        answer = await self.door.take(last)
+        if answer.accepted:
+            self.onlooker.taken(answer)
+        return not answer.accepted
 
     def _lines(self, lines: Iterator[Line | Damage], done: int, last: int) -> Iterator[Line]:
         """What is young enough on the lines behind those that are done; no more than counted."""
@@ -95,8 +113,9 @@ class Transfer:
             return _Bookmark(None, self.onlooker.remark)
         with one.opened() as file:
             size, head = identity(file)
+            modified_ns = os.fstat(file.fileno()).st_mtime_ns
         seconds = self.horizon.max_age / timedelta(seconds=1)
-        task = Task(size, head, self.door.source, seconds, self.database)
+        task = Task(size, head, self.door.source, seconds, self.database, modified_ns)
         path = one.path.with_name(f"{one.path.name}.backfill")
         return _Bookmark(ProgressFile(path, task), self.onlooker.remark)
 
@@ -109,12 +128,13 @@ class _Bookmark:
     _remark: Callable[[str], None]
     _begun_at: int = field(default=0)
 
-    def begin(self, name: str) -> int:
-        """How many lines are done already."""
+    async def begin(self, name: str, knows: Callable[[int], Awaitable[bool]]) -> int:
+        """How many lines are done already, and are known to the service to be."""
         if self._file is None:
             return 0
         done = self._file.lines_done()
-        if done is None:
+        if done is None or (done and not await knows(done)):
+            done = None
             self._remark(
                 f"{name} is begun anew: it, --source, --max-age or the database changed since "
                 f"{self._file.path} was written. Nothing is counted twice"

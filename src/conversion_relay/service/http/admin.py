@@ -6,7 +6,7 @@ only to those who ask for it, which is logged.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Annotated, Final
 
@@ -25,13 +25,15 @@ from conversion_relay.service.http.forms import (
     ReplayAnswer,
     ReplayAsked,
 )
-from conversion_relay.service.judging import Case
+from conversion_relay.service.http.turns import Pace
+from conversion_relay.service.judging import Case, Wanted
 from conversion_relay.service.logs import Log
 from conversion_relay.service.replay import Page, Replay, name_of
 from conversion_relay.service.store.port import (
     DeliveryRecord,
     Disposition,
     KeptDelivery,
+    KeptEvent,
     Selection,
     Store,
 )
@@ -42,6 +44,8 @@ _Reveal = Annotated[bool, Query(description="with original and bodies, which hol
 EVENTS: Final = "/api/events"
 REPLAYS: Final = "/api/replays"
 DISCARDS: Final = "/api/discards"
+_REVEALED_EVENTS: Final = 50
+"""Of one page, for which all that is known of them is read and written out."""
 
 
 def admin_router(store: Store, replay: Replay, log: Log) -> APIRouter:
@@ -74,22 +78,19 @@ def _add_overview(router: APIRouter, store: Store) -> None:
 
 
 def _add_events(router: APIRouter, store: Store, log: Log) -> None:
-    async def shown(case: Case, *, reveal: bool) -> EventShown:
-        event = case.event
-        if not reveal:
-            return _shown(case, {})
-        bodies = {one.record.id: await store.body(one.record.id) for one in event.deliveries}
-        return _shown(case, bodies).model_copy(update={"original": _text(event.original)})
-
     @router.get(EVENTS, summary="Kept events with their deliveries, a page at a time")
     async def events(asked: Annotated[EventsAsked, Query()]) -> EventsAnswer:
         wanted = asked.wanted()
-        page = await store.select(wanted.selection, asked.after, asked.limit)
-        cases = (Case(event, name_of(event), wanted) for event in page.events)
-        chosen = [case for case in cases if case.meant or case.is_meant_itself]
+        limit = min(asked.limit, _REVEALED_EVENTS) if asked.reveal else asked.limit
+        page = await store.select(wanted.selection, asked.after, limit)
+        pace = Pace()
+        chosen = await _chosen(page.events, wanted, pace)
         if asked.reveal and chosen:
             log.info("operator.revealed", events=len(chosen))
-        found = [await shown(case, reveal=asked.reveal) for case in chosen]
+        found: list[EventShown] = []
+        for case in chosen:
+            found.append(await _revealed(case, store) if asked.reveal else _shown(case, {}))
+            await pace.breathe()
         return EventsAnswer(events=found, after=page.after, share=page.share)
 
     @router.get(f"{EVENTS}/{{event}}", summary="Everything that is known of a kept event")
@@ -98,10 +99,29 @@ def _add_events(router: APIRouter, store: Store, log: Log) -> None:
         found = next((one for one in page.events if one.id == event), None)
         if found is None:
             raise HTTPException(HTTPStatus.NOT_FOUND)
-        if reveal:
-            log.info("operator.revealed", events=1)
         case = Case(found, name_of(found), EventsAsked().wanted())
-        return await shown(case, reveal=reveal)
+        if not reveal:
+            return _shown(case, {})
+        log.info("operator.revealed", events=1)
+        return await _revealed(case, store)
+
+
+async def _revealed(case: Case, store: Store) -> EventShown:
+    """The event with what was received and what would be sent."""
+    event = case.event
+    bodies = {one.record.id: await store.body(one.record.id) for one in event.deliveries}
+    return _shown(case, bodies).model_copy(update={"original": _text(event.original)})
+
+
+async def _chosen(events: Sequence[KeptEvent], wanted: Wanted, pace: Pace) -> list[Case]:
+    """Those of the selected events that are meant by their names as well."""
+    chosen: list[Case] = []
+    for event in events:
+        case = Case(event, name_of(event), wanted)
+        if case.meant or case.is_meant_itself:
+            chosen.append(case)
+        await pace.breathe()
+    return chosen
 
 
 def _add_replay(router: APIRouter, replay: Replay) -> None:

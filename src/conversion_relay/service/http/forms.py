@@ -21,7 +21,7 @@ from conversion_relay.service.replay import DISCARDABLE, PAGE_EVENTS, Source
 from conversion_relay.service.store.port import Disposition, Selection
 
 Kind = TypeVar("Kind", State, Disposition)
-_LARGEST_ID: Final = 2**63 - 1
+LARGEST_ID: Final = 2**63 - 1
 _MOST_MESSAGE_IDS: Final = 1000
 
 
@@ -43,7 +43,7 @@ class Standing(Enum):
 DEAD_LETTERS: Final = (Standing.DEAD, Standing.UNCERTAIN)
 _STATES: Final = {one.value: one for one in State}
 _DISPOSITIONS: Final = {one.value: one for one in Disposition}
-After = Annotated[int, Field(ge=0, le=_LARGEST_ID, description="where the page begins")]
+After = Annotated[int, Field(ge=0, le=LARGEST_ID, description="where the page begins")]
 
 
 def _discardable(states: list[Standing]) -> list[Standing]:
@@ -53,6 +53,18 @@ def _discardable(states: list[Standing]) -> list[Standing]:
             "state", "only what is {allowed} can be discarded", {"allowed": ", ".join(allowed)}
         )
     return states
+
+
+def _storable(text: str) -> str:
+    """JSON can say half a character, which is no text in UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise PydanticCustomError("text", "it must be text in UTF-8") from None
+    return text
+
+
+_Text = Annotated[str, AfterValidator(_storable), Field(min_length=1)]
 
 
 def _among(known: Mapping[str, Kind], names: Iterable[Standing]) -> frozenset[Kind]:
@@ -70,13 +82,13 @@ class Filters(BaseModel):
     ] = []
     since: Annotated[AwareDatetime | None, Field(description="received then or later")] = None
     until: Annotated[AwareDatetime | None, Field(description="received before")] = None
-    destination: Annotated[str | None, Field(description="for this destination")] = None
-    mapping: Annotated[str | None, Field(description="made by this mapping")] = None
+    destination: Annotated[_Text | None, Field(description="for this destination")] = None
+    mapping: Annotated[_Text | None, Field(description="made by this mapping")] = None
     event: Annotated[
-        str | None, Field(description="Segment's name of the event, or TikTok's of the delivery")
+        _Text | None, Field(description="Segment's name of the event, or TikTok's of the delivery")
     ] = None
     message_id: Annotated[
-        list[str], Field(max_length=_MOST_MESSAGE_IDS, description="of one of these events")
+        list[_Text], Field(max_length=_MOST_MESSAGE_IDS, description="of one of these events")
     ] = []
 
     def wanted(self) -> Wanted:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Final
 
 import orjson
 from fastapi import FastAPI, Request
@@ -16,6 +17,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from conversion_relay.errors import StoreError
+
+_UNREADABLE: Final = (
+    "The body cannot be read as JSON: it is not UTF-8, nested too deeply, or holds a number of "
+    "too many digits."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,8 @@ def answer_with_problems(application: FastAPI) -> None:
     @application.exception_handler(HTTPException)
     async def _http(_: Request, error: HTTPException) -> Response:
         status = HTTPStatus(error.status_code)
+        if status is HTTPStatus.BAD_REQUEST:  # so FastAPI calls a body that json cannot read
+            return _invalid_request(_UNREADABLE)
         headers = dict(error.headers or {})
         return Problem(
             status, _slug(status), f"{status.description or status.phrase}.", headers
@@ -71,7 +79,7 @@ def answer_with_problems(application: FastAPI) -> None:
         places = "; ".join(
             f"{'.'.join(str(part) for part in one['loc'])}: {one['msg']}" for one in error.errors()
         )
-        return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", places).response()
+        return _invalid_request(places)
 
     @application.exception_handler(StoreError)
     async def _store(_: Request, __: StoreError) -> Response:
@@ -85,6 +93,11 @@ def answer_with_problems(application: FastAPI) -> None:
         detail = "The service met a fault of its own. The request may be sent again."
         status = HTTPStatus.INTERNAL_SERVER_ERROR
         return Problem(status, "internal-error", detail, retry_after(5)).response()
+
+
+def _invalid_request(detail: str) -> Response:
+    text = detail.encode(errors="replace").decode()
+    return Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-request", text).response()
 
 
 def _slug(status: HTTPStatus) -> str:

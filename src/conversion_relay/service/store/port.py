@@ -157,7 +157,8 @@ class Store(Protocol):
     async def select(self, selection: Selection, after: int, limit: int) -> EventPage:
         """Up to `limit` of the selected events with an id greater than `after`.
 
-        A page looks at a bounded number of events, so it may be empty without being the last.
+        A page looks at a bounded number of events, so it may be empty without being the last; and
+        it ends early once its originals are large (some MiB).
         """
         ...
 
@@ -175,8 +176,14 @@ class Store(Protocol):
         """
         ...
 
-    async def discard(self, deliveries: Sequence[int], reason: str, now: datetime) -> int:
-        """Suppress what is dead, uncertain or held among these; gives how many there were."""
+    async def known(self, keys: Sequence[tuple[str, str]]) -> tuple[int | None, ...]:
+        """For each (source, messageId), in order, the event it belongs to, which may be gone."""
+        ...
+
+    async def discard(
+        self, deliveries: Sequence[int], reason: str, now: datetime
+    ) -> frozenset[int]:
+        """Suppress what is dead, uncertain or held among these; gives which that were."""
         ...
 
     async def close(self) -> None:

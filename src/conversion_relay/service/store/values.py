@@ -154,10 +154,11 @@ class Retention:
     An event with a delivery that is pending, claimed or held is never removed.
 
     Attributes:
-        events: an event whose deliveries are all delivered or suppressed, or that was rejected or
-            put into quarantine.
+        events: an event whose deliveries are all delivered, or that was rejected or put into
+            quarantine.
         unmatched: one that no trigger matched.
-        dead_letters: one with a delivery that is dead or uncertain, counted from its end.
+        dead_letters: one with a delivery that is dead, uncertain or suppressed, counted from its
+            end; what was suppressed can still be replayed until then.
         ledger: how long an event's messageId is recognised, at least; never less than `events`.
     """
 

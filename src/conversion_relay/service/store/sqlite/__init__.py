@@ -1,7 +1,8 @@
 """The embedded store: one SQLite file, owned by one process. Knows nothing of other engines."""
 
 from conversion_relay.service.store.sqlite.opening import open_store
+from conversion_relay.service.store.sqlite.ownership import require_free
 from conversion_relay.service.store.sqlite.store import SqliteStore
 from conversion_relay.service.store.sqlite.writer import Limits, Load
 
-__all__ = ["Limits", "Load", "SqliteStore", "open_store"]
+__all__ = ["Limits", "Load", "SqliteStore", "open_store", "require_free"]

@@ -89,6 +89,22 @@ def own(database: Path) -> Ownership:
     return Ownership(lock, file, unclean)
 
 
+def require_free(database: Path) -> None:
+    """Refuse a database that another process has, before a key of it is asked for; takes nothing.
+
+    Raises:
+        DatabaseInUse: another process has it.
+    """
+    try:
+        lock = os.open(beside(database, ".lock"), os.O_RDWR)
+    except OSError:  # nobody has it yet, or `own` says what is wrong
+        return
+    try:
+        _lock(lock, database, _owner(lock))
+    finally:
+        os.close(lock)
+
+
 def _lock(descriptor: int, database: Path, owner: str) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -329,7 +329,8 @@ SELECT first_event, last_event, sealed FROM originals
 WHERE first_event IN (
     SELECT (SELECT max(first_event) FROM originals WHERE first_event <= chosen.value)
     FROM json_each(:events) AS chosen
-);
+)
+ORDER BY first_event;
 
 -- name: body_of
 SELECT source, message_id, destination, mapping, body
@@ -367,22 +368,28 @@ WHERE id = :id AND event = :event AND state = :state AND attempts = :attempts
     AND state IN (SELECT value FROM json_each(:before))
     AND (
         first_unknown_at IS NULL OR state = 'uncertain'
-        OR (envelope = :envelope AND event_name = :event_name AND event_id IS :event_id)
+        OR (
+            event_name = :event_name AND event_id IS :event_id
+            AND (SELECT envelope FROM envelopes WHERE id = deliveries.envelope) = :travels_in
+        )
     );
 
 -- name: deliver_also
--- A further delivery of an event, unless there is one of this mapping or of this conversion.
+-- A further delivery of an event, unless there is one of this mapping or of this conversion,
+-- whatever its destination was called.
 INSERT INTO deliveries
     (id, event, envelope, mapping, event_name, event_id, accepted_at, state, due_at, body)
 SELECT
     :id, :event, :envelope, :mapping, :event_name, :event_id, :now, 'pending', :now, :body
 WHERE NOT EXISTS (
     SELECT 1 FROM deliveries JOIN envelopes ON envelopes.id = deliveries.envelope
-    WHERE deliveries.event = :event AND envelopes.destination = :destination
-        AND (
-            deliveries.mapping = :mapping
-            OR (deliveries.event_name = :event_name AND deliveries.event_id IS :event_id)
+    WHERE deliveries.event = :event AND (
+        (envelopes.destination = :destination AND deliveries.mapping = :mapping)
+        OR (
+            (envelopes.destination = :destination OR envelopes.envelope = :travels_in)
+            AND deliveries.event_name = :event_name AND deliveries.event_id IS :event_id
         )
+    )
 );
 
 -- name: now_planned
@@ -392,7 +399,8 @@ WHERE id = :event AND disposition <> 'planned';
 -- name: discard
 UPDATE deliveries SET state = 'suppressed', reason = :reason, settled_at = :now
 WHERE id IN (SELECT value FROM json_each(:deliveries))
-    AND state IN (SELECT value FROM json_each(:before));
+    AND state IN (SELECT value FROM json_each(:before))
+RETURNING id;
 
 -- name: sealed_with
 -- Whether anything was sealed with this key: four bytes of a sealed value name it.
@@ -437,7 +445,7 @@ SELECT
             SELECT 1 FROM deliveries
             WHERE deliveries.event = looked.id AND (
                 state IN ('pending', 'claimed', 'held')
-                OR state IN ('dead', 'uncertain')
+                OR state IN ('dead', 'uncertain', 'suppressed')
                     AND coalesce(settled_at, accepted_at) > :latest_dead
             )
         )

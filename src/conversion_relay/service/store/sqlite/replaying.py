@@ -74,16 +74,15 @@ class Replaying:
 
 def discard(
     connection: apsw.Connection, deliveries: Sequence[int], reason: str, now: datetime
-) -> int:
-    """Suppress what is dead, uncertain or held among these; gives how many there were."""
+) -> frozenset[int]:
+    """Suppress what is dead, uncertain or held among these; gives which that were."""
     values: Values = {
         "deliveries": orjson.dumps(list(deliveries)).decode(),
         "before": _DISCARDABLE,
         "reason": reason,
         "now": to_microseconds(now),
     }
-    connection.execute(QUERIES["discard"], values)
-    return connection.changes()
+    return frozenset(row[0] for row in connection.execute(QUERIES["discard"], values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +121,7 @@ class _Step:
         )
         return {
             "envelope": self.envelopes[planned.destination, planned.envelope],
+            "travels_in": planned.envelope,
             "mapping": planned.mapping,
             "event_name": planned.event_name,
             "event_id": kept_event_id(planned.event_id),

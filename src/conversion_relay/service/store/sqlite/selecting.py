@@ -7,8 +7,8 @@ keeps a snapshot that would hold up the log.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from datetime import datetime
 from enum import Enum
 from typing import Final, NamedTuple, cast
@@ -27,7 +27,7 @@ from conversion_relay.service.store.port import (
     Selection,
 )
 from conversion_relay.service.store.sqlite.ingest import body_context
-from conversion_relay.service.store.sqlite.ledger import events_of
+from conversion_relay.service.store.sqlite.ledger import event_known_as, events_of
 from conversion_relay.service.store.sqlite.originals import SealedOriginals, open_originals
 from conversion_relay.service.store.sqlite.queries import QUERIES
 from conversion_relay.service.store.sqlite.records import (
@@ -38,6 +38,8 @@ from conversion_relay.service.store.sqlite.records import (
 from conversion_relay.service.store.sqlite.times import nearest_moment, to_microseconds
 
 _STRETCH_EVENTS: Final = 20_000
+_PAGE_BYTES: Final = 2 * 1024 * 1024
+"""Of originals; the chunk with which they come to that is the last of a page."""
 
 
 class _EventRow(NamedTuple):
@@ -71,10 +73,18 @@ def select(
     }
     found = connection.execute(QUERIES["selected_events"], asked).get
     rows = [_EventRow(*row) for row in orjson.loads(found.decode(errors="replace"))]
-    reached = rows[-1].id if len(rows) == limit else min(last, newest)
+    originals, cut = _originals(connection, sealer, [row.id for row in rows])
+    given = [row for row in rows if cut is None or row.id <= cut]
+    is_full = len(rows) == limit or len(given) < len(rows)
+    reached = given[-1].id if is_full else min(last, newest)
     share = (reached - oldest + 1) / (newest - oldest + 1)
-    events = _events(connection, sealer, rows)
+    events = _events(connection, given, originals)
     return EventPage(events, None if reached >= newest else reached, share)
+
+
+def known(connection: apsw.Connection, keys: Sequence[tuple[str, str]]) -> tuple[int | None, ...]:
+    """For each (source, messageId), in order, the event it belongs to, which may be gone."""
+    return tuple(event_known_as(connection, message_id, source) for source, message_id in keys)
 
 
 def body(connection: apsw.Connection, sealer: Sealer, delivery: int) -> bytes | None:
@@ -101,10 +111,9 @@ def _conditions(selection: Selection) -> dict[str, str | int | None]:
 
 
 def _events(
-    connection: apsw.Connection, sealer: Sealer, rows: Sequence[_EventRow]
+    connection: apsw.Connection, rows: Sequence[_EventRow], originals: Mapping[int, bytes]
 ) -> tuple[KeptEvent, ...]:
     ids = [row.id for row in rows]
-    originals = _originals(connection, sealer, ids)
     by_event: dict[int, list[KeptDelivery]] = defaultdict(list)
     found = connection.execute(QUERIES["deliveries_of_events"], {"events": _list(ids)}).get
     for event, envelope, event_id, unknown, *row in orjson.loads(found.decode(errors="replace")):
@@ -116,16 +125,25 @@ def _events(
 
 def _originals(
     connection: apsw.Connection, sealer: Sealer, ids: Sequence[int]
-) -> Mapping[int, bytes]:
-    """The bytes of these events; each chunk is opened once, and a damaged one costs no other."""
+) -> tuple[Mapping[int, bytes], int | None]:
+    """The bytes of these events, up to a bound, and the event at which that was met.
+
+    Each chunk is opened once, and a damaged one costs no other.
+    """
     wanted = frozenset(ids)
     found: dict[int, bytes] = {}
-    rows = connection.execute(QUERIES["originals_of_events"], {"events": _list(ids)}).fetchall()
-    for row in cast("list[tuple[int, int, bytes]]", rows):
-        with suppress(SealingError):
-            opened = open_originals(SealedOriginals(*row), sealer)
-            found.update((one.event, one.content) for one in opened if one.event in wanted)
-    return found
+    size = 0
+    rows = connection.execute(QUERIES["originals_of_events"], {"events": _list(ids)})
+    with closing(rows):  # or the snapshot would stay
+        for first, last, sealed in cast("Iterator[tuple[int, int, bytes]]", rows):
+            with suppress(SealingError):
+                opened = open_originals(SealedOriginals(first, last, sealed), sealer)
+                given = {one.event: one.content for one in opened if one.event in wanted}
+                found |= given
+                size += sum(map(len, given.values()))
+            if size >= _PAGE_BYTES:
+                return found, last
+    return found, None
 
 
 def _event(

@@ -227,8 +227,14 @@ class SqliteStore:
         work = partial(self._replaying.requeue, requeues=requeues, now=now)
         return await asyncio.shield(self._writer.call(work))
 
-    async def discard(self, deliveries: Sequence[int], reason: str, now: datetime) -> int:
-        """Suppress what is dead, uncertain or held among these; gives how many there were."""
+    async def known(self, keys: Sequence[tuple[str, str]]) -> tuple[int | None, ...]:
+        """For each (source, messageId), in order, the event it belongs to, which may be gone."""
+        return await self._reader.run(partial(selecting.known, keys=keys))
+
+    async def discard(
+        self, deliveries: Sequence[int], reason: str, now: datetime
+    ) -> frozenset[int]:
+        """Suppress what is dead, uncertain or held among these; gives which that were."""
         work = partial(discard, deliveries=deliveries, reason=reason, now=now)
         return await asyncio.shield(self._writer.call(work))
 
