@@ -41,7 +41,7 @@ from support.lines import Lines
 from support.running import World, environment
 
 _PATIENCE_SECONDS: Final = 30
-_RECOVERY_SECONDS: Final = 5.0
+_RECOVERY_SECONDS: Final = 30.0
 _BATCH: Final = 100
 
 

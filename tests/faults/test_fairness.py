@@ -1,12 +1,14 @@
 """One dead lane of ten: the other nine are as fast as before.
 
 The same service runs with ten lanes that work and with nine, in turns, and the times from post to
-conversion are compared.
+conversion are compared. Only the full size has enough of them for a ratio that means something on
+a busy machine; every size shows that nothing waits for a request to the dead one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +19,7 @@ import pytest
 
 from conversion_relay.sandbox import Sandbox, create_sandbox, parse_fault
 from conversion_relay.sandbox import running as running_sandbox
+from conversion_relay.service.sender import SenderLimits
 from faults.conftest import Report, size_of
 from faults.process import Segment, Service, Shop, until
 
@@ -24,6 +27,8 @@ _LANES = 10
 _DEAD = "PIXEL9"
 _PAUSE_SECONDS = 0.05
 _BATCH = 4
+_DEAD_REQUEST_SECONDS = SenderLimits().read_seconds
+_MOST_SLOWER = 1.2
 
 
 @dataclass
@@ -108,4 +113,5 @@ async def test_a_dead_lane_slows_no_other(tmp_path: Path, report: Report) -> Non
     for one, lanes in ((sandbox, _LANES - 1), (dying, 1)):
         counted = [(c.event_source_id, c.event_id) for c in one.ledger.conversions()]
         assert len(counted) == len(set(counted)) == lanes * len(shop.acknowledged)
-    assert beside / before <= (1.2 if size_of(short=0, full=1) else 2.0)
+    assert beside < _DEAD_REQUEST_SECONDS, "none waited for a request that is never answered"
+    assert beside / before <= (_MOST_SLOWER if size_of(short=0, full=1) else math.inf)
