@@ -68,7 +68,7 @@ async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
     store = await open_store(tmp_path / "relay.db", Sealer([bytes(32)]))
     told: list[None] = []
     log = Lines()
-    planner = Planner((target(),), 64 * 1024, lambda: TODAY, log)
+    planner = Planner({"default": (target(),)}, 64 * 1024, lambda: TODAY, log)
     arrived = lambda: told.append(None)  # noqa: E731 - a callback in one word
     yield Bench(store, Replay(store, planner.plan_received, lambda: TODAY, arrived, log), told)
     await store.close()

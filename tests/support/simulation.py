@@ -114,7 +114,7 @@ class Simulation:
         self._random = Random(seed)  # noqa: S311 - a seeded test
         self._folder = folder
         (self._target,) = build_targets(load(environment(folder, "http://127.0.0.1:9")))
-        self._planner = Planner([self._target], 64 * 1024, time, self.log)
+        self._planner = Planner({"default": [self._target]}, 64 * 1024, time, self.log)
 
     @property
     def store(self) -> Store:

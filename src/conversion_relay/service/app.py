@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,12 +31,13 @@ from conversion_relay.service.housekeeping import Housekeeping
 from conversion_relay.service.http.admin import admin_router
 from conversion_relay.service.http.backfill import Backfill, backfill_router
 from conversion_relay.service.http.body import BodyLimits
-from conversion_relay.service.http.ingest import IngestLimits, Webhook
+from conversion_relay.service.http.ingest import Webhook
+from conversion_relay.service.http.intake import IngestLimits, Intake
 from conversion_relay.service.http.lanes import lanes_router
 from conversion_relay.service.http.operations import AdminGuard, operations_router
-from conversion_relay.service.http.planning import Planner
 from conversion_relay.service.http.problems import answer_with_problems
 from conversion_relay.service.http.signature import Credentials
+from conversion_relay.service.http.sources import Source, Sources
 from conversion_relay.service.lane_keeper import LaneKeeper
 from conversion_relay.service.logs import Log
 from conversion_relay.service.metrics import Metrics
@@ -161,9 +162,8 @@ async def open_relay(
         relay = Relay(store, workers, _bare_application())
         house = Housekeeping(store.sweep, configuration.service.retentions, around)
         relay.background.append(house.run)
-        webhook = Webhook(
-            sources={name: _credentials(one) for name, one in configuration.sources.items()},
-            targets=targets,
+        intake = Intake(
+            sources=_sources(configuration, targets),
             store=store,
             limits=_ingest_limits(configuration.service),
             clock=world.clock,
@@ -171,7 +171,7 @@ async def open_relay(
             metrics=around.metrics,
             log=log,
         )
-        _add_paths(relay, webhook, configuration.service)
+        _add_paths(relay, intake, configuration.service)
         yield relay
 
 
@@ -213,11 +213,34 @@ def _plain(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()
 
 
+def _sources(configuration: Configuration, targets: Sequence[Target]) -> Sources:
+    found = []
+    for name, settings in configuration.sources.items():
+        routes = configuration.destinations_of(name)
+        found.append(
+            Source(
+                name,
+                _credentials(settings),
+                tuple(target for target in targets if target.name in routes),
+                settings.rate_limit,
+                settings.visitor_ip == "connection",
+                settings.remembers_for,
+            )
+        )
+    return Sources.of(found)
+
+
 def _credentials(settings: SourceSettings) -> Credentials:
     return Credentials(
-        tuple(secret.get_secret_value().encode() for secret in settings.signing_secrets),
-        tuple(token.get_secret_value().encode() for token in settings.bearer_tokens),
+        _encoded(settings.signing_secrets),
+        _encoded(settings.bearer_tokens),
+        _encoded(settings.write_keys),
+        open_to_all=settings.authentication == "none",
     )
+
+
+def _encoded(secrets: Sequence[SecretStr]) -> tuple[bytes, ...]:
+    return tuple(secret.get_secret_value().encode() for secret in secrets)
 
 
 def _ingest_limits(settings: ServiceSettings) -> IngestLimits:
@@ -242,20 +265,19 @@ def _bare_application() -> FastAPI:
     return application
 
 
-def _replay(webhook: Webhook) -> Replay:
+def _replay(intake: Intake) -> Replay:
     """Plans with the targets and limits of the door."""
-    planner = Planner(webhook.targets, webhook.limits.max_event_bytes, webhook.clock, webhook.log)
-    replan, arrived = planner.plan_received, webhook.arrived
-    return Replay(webhook.store, replan, webhook.clock, arrived, webhook.log)
+    replan = intake.planner.plan_received
+    return Replay(intake.store, replan, intake.clock, intake.arrived, intake.log)
 
 
-def _add_paths(relay: Relay, webhook: Webhook, settings: ServiceSettings) -> None:
+def _add_paths(relay: Relay, intake: Intake, settings: ServiceSettings) -> None:
     """The webhook stands in front of FastAPI's own routing, which would cost it half its speed."""
-    methods = ["POST", "PUT", "PATCH"]
+    webhook, methods = Webhook(intake), ["POST", "PUT", "PATCH"]
     for path in ("/webhook/{source}/", "/webhook/{source}"):  # a redirect would cost the event
         relay.http.router.routes.insert(0, HttpRoute(path, webhook, methods=methods))
-    relay.http.include_router(operations_router(webhook.metrics, relay.unready))
-    relay.http.include_router(admin_router(relay.store, _replay(webhook), webhook.log))
+    relay.http.include_router(operations_router(intake.metrics, relay.unready))
+    relay.http.include_router(admin_router(relay.store, _replay(intake), intake.log))
     relay.http.include_router(lanes_router(relay.workers))
-    relay.http.include_router(backfill_router(Backfill(webhook)))
+    relay.http.include_router(backfill_router(Backfill(intake)))
     relay.http.add_middleware(AdminGuard, token=_plain(settings.admin_token))

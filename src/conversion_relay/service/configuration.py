@@ -165,7 +165,7 @@ def _fill(tree: JsonObject, variables: Sequence[Variable], environment: Mapping[
     for variable in variables:
         value = value_of(variable.name, environment)
         if value is not None:
-            _put(tree, variable.target, [value] if variable.many else value)
+            _put(tree, variable.target, variable.content(value))
 
 
 def _put(tree: JsonObject, target: tuple[str, ...], value: Json, *, keep: bool = False) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from conversion_relay.core.values import Json
 from conversion_relay.errors import ConfigurationError
 
 DEFAULT_SOURCE: Final = "default"
@@ -28,12 +29,20 @@ class Variable:
         target: the setting, as a path in the configuration.
         meaning: for people.
         many: the setting is a list and this is its only item.
+        listed: the setting is a list, here with commas between its items.
     """
 
     name: str
     target: tuple[str, ...]
     meaning: str
     many: bool = False
+    listed: bool = False
+
+    def content(self, value: str) -> Json:
+        """The setting's value, from the variable's."""
+        if self.listed:
+            return [part.strip() for part in value.split(",") if part.strip()]
+        return [value] if self.many else value
 
 
 VARIABLES: Final = (
@@ -98,6 +107,12 @@ VARIABLES: Final = (
         many=True,
     ),
     Variable(
+        "SEGMENT_WRITE_KEY",
+        (*SOURCE, "write_keys"),
+        "the write key of Segment's libraries that send to `/v1/…` here",
+        many=True,
+    ),
+    Variable(
         "RELAY_AUTHENTICATION", (*SOURCE, "authentication"), "`none` lets anybody post events"
     ),
     Variable(
@@ -137,6 +152,21 @@ VARIABLES: Final = (
     ),
     Variable(
         "RELAY_RECEIVE_SECONDS", ("service", "receive_seconds"), "time to receive a request, s"
+    ),
+    Variable(
+        "RELAY_MAX_CONNECTIONS", ("service", "max_connections"), "most connections at a time"
+    ),
+    Variable(
+        "RELAY_TRUSTED_PROXIES",
+        ("service", "trusted_proxies"),
+        "networks of proxies whose X-Forwarded-For is believed, with commas between them",
+        listed=True,
+    ),
+    Variable(
+        "RELAY_CORS_ORIGINS",
+        ("service", "cors_origins"),
+        "sites whose pages may post to `/v1/…`, with commas between them",
+        listed=True,
     ),
     Variable("RELAY_LOG_FORMAT", ("service", "log_format"), "`json`, `console` or `auto`"),
 )

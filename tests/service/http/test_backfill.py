@@ -16,8 +16,9 @@ from conversion_relay.core.values import Json
 from conversion_relay.errors import StoreBusy
 from conversion_relay.service.http.backfill import PATH, Backfill, BackfillAnswer, backfill_router
 from conversion_relay.service.http.body import BodyLimits
-from conversion_relay.service.http.ingest import IngestLimits, Webhook
+from conversion_relay.service.http.intake import IngestLimits, Intake
 from conversion_relay.service.http.signature import Credentials
+from conversion_relay.service.http.sources import Source, Sources
 from conversion_relay.service.metrics import Metrics
 from conversion_relay.service.store.port import NewEvent, Receipt, Store
 from support.events import order, track
@@ -63,9 +64,8 @@ async def test_events_are_planned_and_delivered_as_those_of_the_webhook(here: Wo
 async def _beside(store: Store, arrived: Callable[[], None], content: bytes) -> httpx.Response:
     """The path alone, with a toy destination."""
     limits = IngestLimits(BodyLimits(10_000, 5.0), 10_000, 10)
-    webhook = Webhook(
-        sources={"default": Credentials((), ())},
-        targets=(target(),),
+    intake = Intake(
+        sources=Sources.of([Source("default", Credentials(), (target(),))]),
         store=store,
         limits=limits,
         clock=lambda: datetime(2026, 11, 21, tzinfo=UTC),
@@ -74,7 +74,7 @@ async def _beside(store: Store, arrived: Callable[[], None], content: bytes) -> 
         log=Lines(),
     )
     application = FastAPI()
-    application.include_router(backfill_router(Backfill(webhook)))
+    application.include_router(backfill_router(Backfill(intake)))
     transport = httpx.ASGITransport(app=application)
     async with httpx.AsyncClient(transport=transport, base_url="http://relay") as client:
         return await client.post(PATH, content=content)
@@ -97,6 +97,10 @@ async def test_a_queue_that_is_full(here: World) -> None:
         async def append(self, _: Sequence[NewEvent]) -> Receipt:
             """Refuses."""
             raise StoreBusy
+
+        def has_room(self, *_: int) -> bool:
+            """It looked as if there were room."""
+            return True
 
     answer = await _beside(cast("Store", Full()), here.relay.wake, b"[1]")
     assert answer.status_code == 503
@@ -178,7 +182,7 @@ async def test_a_store_that_cannot_write(here: World) -> None:
     assert answer.status_code == 503
     assert answer.json()["type"].endswith(":not-kept")
     assert "retry-after" in answer.headers
-    assert "backfill.not_kept" in here.log.events
+    assert "ingest.not_kept" in here.log.events
 
 
 async def test_openapi_describes_it(here: World) -> None:

@@ -23,8 +23,10 @@ from conversion_relay.core.values import Json
 from conversion_relay.errors import StoreBusy, StoreError, StoreUnavailable
 from conversion_relay.service.app import now
 from conversion_relay.service.http.body import BodyLimits
-from conversion_relay.service.http.ingest import IngestLimits, Webhook
+from conversion_relay.service.http.ingest import Webhook
+from conversion_relay.service.http.intake import IngestLimits, Intake
 from conversion_relay.service.http.signature import Credentials
+from conversion_relay.service.http.sources import Source, Sources
 from conversion_relay.service.metrics import Metrics
 from conversion_relay.service.store.port import NewEvent, Receipt, Store
 from support.events import signature
@@ -54,9 +56,13 @@ class OneAnswer:
 
 def _toy(store: OneAnswer, log: Lines) -> Webhook:
     """An endpoint of its own, with the toy destination behind it."""
-    return Webhook(
-        sources={"open": Credentials(), "closed": Credentials((b"secret",), (b"token",))},
-        targets=[target()],
+    everyone = Credentials(open_to_all=True)
+    closed = Credentials((b"secret",), (b"token",))
+    intake = Intake(
+        sources=Sources.of(
+            Source(name, one, (target(),))
+            for name, one in (("open", everyone), ("closed", closed))
+        ),
         store=cast("Store", store),
         limits=IngestLimits(BodyLimits(100_000, 5.0), 10_000, 100),
         clock=now,
@@ -64,6 +70,7 @@ def _toy(store: OneAnswer, log: Lines) -> Webhook:
         metrics=Metrics(),
         log=log,
     )
+    return Webhook(intake)
 
 
 async def _post_to_toy(store: OneAnswer, body: Json | bytes) -> tuple[httpx.Response, Lines]:
@@ -189,7 +196,7 @@ async def _status(webhook: Webhook, source: str, body: bytes, headers: dict[byte
     ("error", "slug", "event"),
     [
         (StoreBusy("queue full"), "busy", "webhook.refused"),
-        (StoreUnavailable("disk full"), "not-kept", "webhook.not_kept"),
+        (StoreUnavailable("disk full"), "not-kept", "ingest.not_kept"),
     ],
 )
 async def test_what_cannot_be_kept_is_not_taken(error: StoreError, slug: str, event: str) -> None:
@@ -203,7 +210,7 @@ async def test_an_event_that_trips_a_fault_of_ours_costs_no_other() -> None:
     batch: Json = [hello("explosive", "m-1").payload, hello("Ada", "m-2").payload]
     answer, log = await _post_to_toy(store, batch)
     assert answer.json() | {"quarantined": 1, "planned": 1} == answer.json()
-    assert "webhook.not_planned" in log.events
+    assert "ingest.not_planned" in log.events
     assert store.kept[0].reason == "it could not be planned (ZeroDivisionError)"
     assert b"explosive" in store.kept[0].original
 

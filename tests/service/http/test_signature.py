@@ -29,7 +29,7 @@ BEARER = b"Bearer token-1"
 @pytest.mark.parametrize(
     ("accepted", "signed", "authorization", "batch", "verdict"),
     [
-        (Credentials(), None, None, True, Verdict.TRUSTED),
+        (Credentials(open_to_all=True), None, None, True, Verdict.TRUSTED),
         (SIGNING, OVER_BODY, None, False, Verdict.TRUSTED),
         (SIGNING, OVER_BODY.upper(), None, False, Verdict.TRUSTED),
         (SIGNING, OVER_BODY[:-1], None, False, Verdict.WRONG),
@@ -70,7 +70,7 @@ def test_verdicts(
 @pytest.mark.parametrize(
     ("accepted", "signed", "authorization", "verdict"),
     [
-        (Credentials(), None, None, Verdict.TRUSTED),
+        (Credentials(open_to_all=True), None, None, Verdict.TRUSTED),
         (BOTH, None, None, Verdict.MISSING),
         (SIGNING, None, BEARER, Verdict.WRONG),
         (SIGNING, b"no signature", BEARER, Verdict.WRONG),

@@ -6,23 +6,20 @@ of the source tells what it had already.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from conversion_relay.core.decoding import Undecodable, elements, is_list
-from conversion_relay.errors import StoreBusy, StoreError
+from conversion_relay.core.decoding import Decoded, Undecodable, Unusable, elements, is_list
 from conversion_relay.service.http import refusals
-from conversion_relay.service.http.accounts import Accounts
 from conversion_relay.service.http.body import ClientGone, receive_body
-from conversion_relay.service.http.ingest import Webhook
-from conversion_relay.service.http.planning import Planner
+from conversion_relay.service.http.intake import Answer, Intake
 from conversion_relay.service.http.problems import Problem
+from conversion_relay.service.http.sources import Source
 from conversion_relay.service.http.turns import Pace
-from conversion_relay.service.store.port import NewEvent
 
 PATH: Final = "/api/backfill"
 _Source = Annotated[str, Query(max_length=64, description="a configured source")]
@@ -45,60 +42,50 @@ class Backfill:
     """Takes events of the past.
 
     Args:
-        webhook: whose sources, destinations, limits, store and counters these are too.
+        intake: where they go, as all others do.
     """
 
-    def __init__(self, webhook: Webhook) -> None:
-        self._webhook = webhook
-        self._limits = webhook.limits
-        self._accounts = Accounts(webhook.sources, webhook.metrics)
-        self._planner = Planner(
-            webhook.targets, webhook.limits.max_event_bytes, webhook.clock, webhook.log
-        )
+    def __init__(self, intake: Intake) -> None:
+        self._intake = intake
 
     async def take(self, source: str, request: Request) -> BackfillAnswer | Problem:
         """Keeps the events of the request, all or none."""
-        if source not in self._webhook.sources:
+        found = self._intake.sources.get(source)
+        if found is None:
             return refusals.unknown_source()
         if request.headers.get("content-encoding", "identity").lower() != "identity":
             return refusals.unsupported_encoding()
         announced = request.headers.get("content-length")
         length = None if announced is None else announced.encode("latin-1")
-        body = await receive_body(request.receive, length, self._limits.body)
+        body = await receive_body(request.receive, length, self._intake.limits.body)
         if isinstance(body, Problem):
             return body
-        planned = await self._plan(source, body)
-        return planned if isinstance(planned, Problem) else await self._keep(source, planned)
+        answer = await self._intake.in_turn(len(body), partial(self._hand_in, found, body))
+        if isinstance(answer, Problem):
+            return answer
+        shown = BackfillAnswer.model_validate(answer)
+        self._intake.log.info("backfill.kept", source=source, **shown.model_dump())
+        return shown
 
-    async def _plan(self, source: str, body: bytes) -> list[NewEvent] | Problem:
+    async def _hand_in(self, source: Source, body: bytes) -> Problem | Answer:
+        found = await self._split(body)
+        if isinstance(found, Problem):
+            return found
+        return await self._intake.take(source, found, len(body))
+
+    async def _split(self, body: bytes) -> list[Decoded | Unusable] | Problem:
         if not is_list(body):
             return refusals.unreadable("it is no list of events")
-        pace = Pace()
-        planned: list[NewEvent] = []
-        text = body.decode(errors="surrogateescape")
-        for element in elements(text, self._limits.max_event_bytes):
+        limits, pace = self._intake.limits, Pace()
+        found: list[Decoded | Unusable] = []
+        for element in elements(body.decode(errors="surrogateescape"), limits.max_event_bytes):
             if isinstance(element, Undecodable):
                 return refusals.unreadable(element.reason)
-            if len(planned) == self._limits.max_batch_events:
-                return refusals.batch_too_long(self._limits.max_batch_events)
-            planned.append(self._planner.plan(source, element))
+            if len(found) == limits.max_batch_events:
+                return refusals.batch_too_long(limits.max_batch_events)
+            found.append(element)
             await pace.breathe()
-        return planned
-
-    async def _keep(self, source: str, planned: Sequence[NewEvent]) -> BackfillAnswer | Problem:
-        try:
-            receipt = await self._webhook.store.append(planned)
-        except StoreBusy:
-            return refusals.busy()
-        except StoreError as error:
-            self._webhook.log.error("backfill.not_kept", source=source, reason=str(error))
-            return refusals.not_kept()
-        if any(event.deliveries for event in planned):
-            self._webhook.arrived()
-        counts = self._accounts.keep(source, planned, receipt)
-        answer = BackfillAnswer.model_validate(counts)
-        self._webhook.log.info("backfill.kept", source=source, **answer.model_dump())
-        return answer
+        return found
 
 
 def backfill_router(backfill: Backfill) -> APIRouter:

@@ -6,7 +6,7 @@ Knows no HTTP and no store; whatever an element is, something comes out that can
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -22,13 +22,14 @@ class Planner:
     """Plans one element after the other.
 
     Attributes:
-        targets: the configured destinations.
+        routes: the destinations of each source; events of a source that is no longer configured
+            have none.
         max_event_bytes: what is larger goes into quarantine.
         clock: gives the present, aware.
         log: a fault of ours is written there.
     """
 
-    targets: Sequence[Target]
+    routes: Mapping[str, Sequence[Target]]
     max_event_bytes: int
     clock: Callable[[], datetime]
     log: Log
@@ -48,10 +49,10 @@ class Planner:
             event = self._event(element, original)
             if isinstance(event, MalformedEvent):
                 return _quarantined(source, original, now, event.reason)
-            return _planned(source, event, original, self.targets, now)
+            return _planned(source, event, original, self.routes.get(source, ()), now)
         except Exception as error:  # noqa: BLE001 - a fault of ours must cost neither it nor others
             kind = type(error).__name__
-            self.log.error("webhook.not_planned", source=source, kind=kind)
+            self.log.error("ingest.not_planned", source=source, kind=kind)
             return _quarantined(source, original, now, f"it could not be planned ({kind})")
 
     def _event(

@@ -28,15 +28,19 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a source accepts; several of a kind are for rotation. None at all trusts everybody."""
+    """What a source accepts; several of a kind are for rotation.
+
+    Attributes:
+        signing_secrets: of the webhook.
+        bearer_tokens: of the webhook.
+        write_keys: of the Tracking API.
+        open_to_all: the webhook was configured without authentication.
+    """
 
     signing_secrets: tuple[bytes, ...] = ()
     bearer_tokens: tuple[bytes, ...] = ()
-
-    @property
-    def open_to_all(self) -> bool:
-        """The source was configured without authentication."""
-        return not self.signing_secrets and not self.bearer_tokens
+    write_keys: tuple[bytes, ...] = ()
+    open_to_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,147 @@
+"""Kinds of settings: texts, secrets, times, addresses, networks; each with its check.
+
+Knows no group of settings, no file and no environment.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+import phonenumbers
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+
+from conversion_relay.service.durations import read_duration
+
+TIKTOK_API_URL: Final = "https://business-api.tiktok.com"
+LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+SQLITE_URL: Final = "sqlite:///"
+ANY_ORIGIN: Final = "*"
+_BESIDE_AN_ADDRESS = re.compile(r"[@?#\\]")
+_SHORTEST_TIME = timedelta(minutes=1)
+_LONGEST_TIME = timedelta(days=3650)
+
+
+class Settings(BaseModel):
+    """A frozen group of settings; what it does not know is an error."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
+    )
+
+
+def _checked_region(region: str) -> str:
+    if region.upper() not in phonenumbers.SUPPORTED_REGIONS:
+        message = 'must be a two-letter country code such as "US"'
+        raise ValueError(message)
+    return region.upper()
+
+
+def _checked_database_url(url: str) -> str:
+    if not url.startswith(SQLITE_URL) or url == SQLITE_URL:
+        message = "must be sqlite:///relative/path.db or sqlite:////absolute/path.db"
+        raise ValueError(message)
+    return url
+
+
+def plain_text(text: str) -> str:
+    """The text, which has no surrounding white space and no control characters."""
+    if not text.strip() or text != text.strip() or not text.isprintable():
+        message = "must be a text without surrounding white space or control characters"
+        raise ValueError(message)
+    return text
+
+
+def _checked_path(path: Path) -> Path:
+    plain_text(str(path))
+    return path
+
+
+def _secret_text(secret: SecretStr) -> SecretStr:
+    value = secret.get_secret_value()
+    if not value.strip() or not value.isascii() or not value.isprintable():
+        message = "must be a non-empty text of printable ASCII characters"
+        raise ValueError(message)
+    return secret
+
+
+def _secret_list(secret: SecretStr) -> SecretStr:
+    """Several secrets, with white space or commas between them."""
+    for part in secret.get_secret_value().split() or [""]:
+        _secret_text(SecretStr(part))
+    return secret
+
+
+def duration_of(text: str) -> timedelta:
+    """The time that a setting such as "24h" means."""
+    found = read_duration(text)
+    if found is None:
+        message = 'must be a time such as "90s", "30m", "24h" or "7d"'
+        raise ValueError(message)
+    return found
+
+
+def _checked_time(text: str) -> str:
+    if not _SHORTEST_TIME <= duration_of(text) <= _LONGEST_TIME:
+        message = (
+            f"must be {_SHORTEST_TIME // timedelta(minutes=1)}m at least and "
+            f"{_LONGEST_TIME.days}d at most"
+        )
+        raise ValueError(message)
+    return text
+
+
+def _checked_api_url(url: str) -> str:
+    """A base address: where credentials, a query or a fragment would stand, a mistake stands."""
+    plain_text(url)
+    if " " in url or not is_address(url):
+        message = f"must be an address like {TIKTOK_API_URL} or http://127.0.0.1:9090"
+        raise ValueError(message)
+    if _BESIDE_AN_ADDRESS.search(url):
+        message = f"must be an address alone, like {TIKTOK_API_URL}: no user, password, ? or #"
+        raise ValueError(message)
+    return url
+
+
+def is_address(url: str) -> bool:
+    """Whether it is an http or https address with a host."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, or brackets around no address
+        return False
+
+
+def _checked_origin(origin: str) -> str:
+    if origin == ANY_ORIGIN:
+        return origin
+    parts = urlsplit(origin) if is_address(origin) else None
+    if parts is None or origin != f"{parts.scheme}://{parts.netloc}" or "@" in origin:
+        message = 'must be "*" or a site such as "https://shop.example", without a path'
+        raise ValueError(message)
+    return origin
+
+
+def _checked_network(network: str) -> str:
+    try:
+        return str(ip_network(network))
+    except ValueError:
+        message = 'must be an address or a network such as "10.0.0.0/8"'
+        raise ValueError(message) from None
+
+
+PlainText = Annotated[str, AfterValidator(plain_text)]
+Secret = Annotated[SecretStr, AfterValidator(_secret_text)]
+SecretList = Annotated[SecretStr, AfterValidator(_secret_list)]
+TimeText = Annotated[str, AfterValidator(_checked_time)]
+FilePath = Annotated[Path, AfterValidator(_checked_path)]
+ApiUrl = Annotated[str, AfterValidator(_checked_api_url)]
+DatabaseUrl = Annotated[str, AfterValidator(_checked_database_url)]
+PhoneRegion = Annotated[str, AfterValidator(_checked_region)]
+Origin = Annotated[str, AfterValidator(_checked_origin)]
+Network = Annotated[str, AfterValidator(_checked_network)]
+Port = Annotated[int, Field(ge=1, le=65535)]
