@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import orjson
 import pytest
 
 from conversion_relay.core.event import MalformedEvent, SegmentEvent
-from conversion_relay.core.plan import Note, OnInvalidField, plan
+from conversion_relay.core.filters import ConsentRule
+from conversion_relay.core.plan import Note, OnInvalidField, Plan, plan
 from conversion_relay.core.preset import PresetDefinition, compile_presets
-from conversion_relay.core.values import Json
+from conversion_relay.core.values import Json, JsonObject
 from conversion_relay.errors import PresetError
 from support.toy import GREETING, definition, hello, target
 
@@ -92,6 +94,60 @@ def test_the_event_is_not_changed() -> None:
     before = copy.deepcopy(event.payload)
     plan(event, [target()], NOW)
     assert event.payload == before
+
+
+def forbidding(event: SegmentEvent, **integrations: Json) -> SegmentEvent:
+    return replace(event, payload={**event.payload, "integrations": {**integrations}})
+
+
+def test_what_the_event_forbids_is_noted_for_each_matching_mapping_and_not_mapped() -> None:
+    """An explosive name would raise if it were mapped."""
+    three = target(definition("a"), definition("b"), definition("c", 'event = "Bye"'))
+    result = plan(forbidding(hello("explosive"), All=False), [three], NOW)
+    reason = "says false for All"
+    assert result.suppressions == (
+        Note("toy", "a", "integrations", reason),
+        Note("toy", "b", "integrations", reason),
+    )
+    assert result == Plan(suppressions=result.suppressions)
+    assert not result.unmatched
+
+
+def test_what_no_trigger_matches_is_unmatched_and_not_suppressed() -> None:
+    other = SegmentEvent({"type": "track", "event": "Bye", "integrations": {"All": False}}, "", "")
+    result = plan(other, [target()], NOW)
+    assert result.unmatched
+    assert not result.suppressions
+
+
+def test_one_destination_may_be_forbidden_and_another_not() -> None:
+    first = replace(target(), name="first")
+    second = replace(target(), name="second", consent=ConsentRule(("advertising",)))
+    result = plan(hello(), [first, second], NOW)
+    assert [one.destination for one in result.deliveries] == ["first"]
+    assert [(one.destination, one.field) for one in result.suppressions] == [
+        ("second", "context.consent")
+    ]
+    consenting: JsonObject = {"consent": {"categoryPreferences": {"advertising": True}}}
+    event = replace(hello(), payload={**hello().payload, "context": {**consenting}})
+    assert [one.destination for one in plan(event, [first, second], NOW).deliveries] == [
+        "first",
+        "second",
+    ]
+
+
+def test_mappings_read_options_given_under_any_name() -> None:
+    reading = PresetDefinition(
+        "Greet",
+        'event = "Hello"',
+        "greet",
+        {**GREETING, "batch": {"@path": "$.integrations.Toy.batch"}},
+    )
+    for name in ("Toy", "TOY", "plaything"):
+        options: JsonObject = {name: {"batch": "two"}}
+        event = forbidding(hello(), **options)
+        (delivery,) = plan(event, [target(reading)], NOW).deliveries
+        assert delivery.envelope == "two"
 
 
 @pytest.mark.parametrize(

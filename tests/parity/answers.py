@@ -120,11 +120,16 @@ def _compiled(written: list[JsonObject]) -> tuple[Preset, ...]:
 
 
 def _told(planned: Plan) -> JsonObject:
-    """By mapping: the whole request body or the rejected fields, and what was warned of."""
+    """By mapping: the whole request body or the fields that are to blame, and the warnings."""
     told: dict[str, JsonObject] = {}
     for delivery in planned.deliveries:
         told[delivery.mapping] = {"body": normal_form(_timeless(_body(delivery)))}
-    for kind, notes in (("rejected", planned.rejections), ("warned", planned.warnings)):
+    kinds = {
+        "rejected": planned.rejections,
+        "warned": planned.warnings,
+        "suppressed": planned.suppressions,
+    }
+    for kind, notes in kinds.items():
         for note in notes:
             named = told.setdefault(note.mapping, {}).setdefault(kind, [])
             cast("list[Json]", named).append(note.field)

@@ -26,9 +26,12 @@ from conversion_relay.core.destination import (
     OutgoingRequest,
 )
 from conversion_relay.core.event import SegmentEvent
+from conversion_relay.core.match_keys import KINDS
 from conversion_relay.core.plan import OnInvalidField, Target
 from conversion_relay.core.preset import PresetDefinition, compile_presets
 from conversion_relay.core.values import JsonObject
+
+_KEYS = {"email": "email", "phones": "phone", "id": "external_id", "name": "name"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,9 @@ class Greet:
         Field("name", "Name", required=True),
         Field("age", "Age", FieldType.NUMBER),
         Field("batch", "Batch"),
+        Field("email", "Email", match_key="email"),
+        Field("phones", "Phones", multiple=True, match_key="phone"),
+        Field("id", "Id", match_key="external_id"),
     )
 
     def build(
@@ -57,6 +63,7 @@ class Greet:
             event_id=event.message_id,
             body=orjson.dumps(payload | {"at": now.isoformat()}),
             warnings=warnings,
+            keys=frozenset(_KEYS[key] for key in payload if key in _KEYS),
         )
 
 
@@ -69,8 +76,16 @@ class Toy:
     """
 
     title: str = "Toy"
+    aliases: tuple[str, ...] = ("Plaything",)
     max_batch: int = 8
     actions: Mapping[str, Action] = field(default_factory=lambda: {"greet": Greet()})
+
+    match_keys: tuple[str, ...] = ("email", "phone", "external_id", "name")
+
+    def match_key(self, kind: str, text: str) -> str | None:
+        """The text in small letters, which has to be of letters, digits and @ signs."""
+        assert kind in KINDS
+        return text.lower() if text.replace("@", "").isalnum() else None
 
     def request(self, envelope: str, bodies: Sequence[bytes], credential: str) -> OutgoingRequest:
         """The envelope, a colon, the bodies."""
@@ -94,6 +109,9 @@ GREETING: JsonObject = {
     "name": {"@path": "$.properties.name"},
     "age": {"@path": "$.properties.age"},
     "batch": {"@path": "$.properties.batch"},
+    "email": {"@path": "$.properties.email"},
+    "phones": {"@path": "$.properties.phones"},
+    "id": {"@path": "$.properties.id"},
 }
 
 

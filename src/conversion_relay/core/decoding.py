@@ -9,35 +9,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, NoReturn, cast
+from typing import Final, NoReturn, TypeAlias, cast
 
+from conversion_relay.core.brackets import end_of_element, search_end, skip_space
 from conversion_relay.core.values import Json
 
 _BYTE_ORDER_MARK: Final = "\ufeff"
-_SPACE: Final = re.compile(r"[ \t\r\n]*+")
 _LIST_BEGINS: Final = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*+\[[ \t\r\n]*+")
 _SPACE_BEFORE_FIRST: Final = 1024
+_MAX_MEMBERS: Final = 1024
 _SURROGATE_ESCAPE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _ESCAPE: Final = re.compile(
     r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
     r"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
     re.DOTALL,
-)
-_STRING: Final = r'"(?:[^"\\]++|\\.)*+"'
-_FLAT: Final = rf'[^"{{}}\[\]]++|{_STRING}'
-
-
-def _closed(levels: int) -> str:
-    """Matches brackets that are closed again, with others inside them up to so many levels."""
-    inside = f"{_FLAT}|{_closed(levels - 1)}" if levels > 1 else _FLAT
-    return rf"[\[{{](?:{inside})*+[\]}}]"
-
-
-_SHALLOW: Final = re.compile(rf'[^"{{}}\[\],: \t\r\n]++|{_STRING}|{_closed(3)}', re.DOTALL)
-_PIECE: Final = re.compile(
-    rf"(?:{_FLAT}|{_closed(3)})++|(?P<opening>[\[{{]++)|(?P<closing>[\]}}]++)", re.DOTALL
 )
 
 
@@ -64,20 +51,38 @@ class Decoded:
     text: str = field(repr=False)
 
 
+class Reread(Decoded):
+    """A text whose value is read whenever it is asked for: values take several times the room.
+
+    For texts that were decoded once.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, text: str) -> None:
+        object.__setattr__(self, "text", text)
+
+    @property
+    def value(self) -> Json:
+        """Read anew."""
+        found = decode(self.text)
+        return found.value if isinstance(found, Decoded) else None
+
+
 def decode(text: str) -> Decoded | Undecodable:
     """The one value in the text."""
     text = text.removeprefix(_BYTE_ORDER_MARK)
-    found = _value_at(text, _skip_space(text, 0))
+    found = _value_at(text, skip_space(text, 0))
     if isinstance(found, _Failure):
         return found.at(0)
     decoded, end = found
-    rest = _skip_space(text, end)
+    rest = skip_space(text, end)
     return decoded if rest == len(text) else _unexpected(text, rest, "the end of the text")
 
 
 def is_list(body: bytes) -> bool:
     """Whether the body begins as a JSON list does."""
-    return _LIST_BEGINS.match(body) is not None
+    return body.removeprefix(b"\xef\xbb\xbf").lstrip(b" \t\r\n").startswith(b"[")
 
 
 def first_element(body: bytes, max_bytes: int) -> bytes | None:
@@ -91,7 +96,7 @@ def first_element(body: bytes, max_bytes: int) -> bytes | None:
         return None
     start = beginning.end()
     window = body[start : start + max_bytes + 1].decode("latin-1")  # a character for each byte
-    end = _end_of_element(window, 0)
+    end = end_of_element(window, 0)
     return body[start : start + end] if end is not None and end <= max_bytes else None
 
 
@@ -101,25 +106,77 @@ def elements(text: str, max_characters: int) -> Iterator[Decoded | Unusable | Un
     One that is longer than `max_characters`, nested too deeply, or holds a number that JSON does
     not have, is Unusable. An Undecodable is the last: the syntax is broken there.
     """
+    return (found for found in read_list(text, max_characters) if found is not None)
+
+
+def read_list(text: str, max_characters: int) -> Iterator[Decoded | Unusable | Undecodable | None]:
+    """The same in short steps: None where the search for an element's end may be interrupted."""
     pages = _Pages(text, max_characters)
-    position = _skip_space(text, text.index("[") + 1)
+    position = skip_space(text, text.index("[") + 1)
     mark = "" if text[position : position + 1] == "]" else ","
     while mark == ",":
-        found = pages.element_at(position)
+        found = yield from pages.element_at(position)
         if isinstance(found, Undecodable):
             yield found
             return
         yield found.element
-        position = _skip_space(text, found.end)
+        position = skip_space(text, found.end)
         mark = text[position : position + 1]
         if mark == ",":
-            position = _skip_space(text, position + 1)
+            position = skip_space(text, position + 1)
         elif mark != "]":
             yield _unexpected(text, position, '"," or "]"')
             return
-    rest = _skip_space(text, position + 1)
+    rest = skip_space(text, position + 1)
     if rest != len(text):
         yield _unexpected(text, rest, "the end of the text")
+
+
+def members(text: str) -> Mapping[str, str] | Undecodable:
+    """The members of an object, each value as it stands there and not yet read.
+
+    Of several with one key the last counts, as everywhere. Syntax inside a value is not looked at.
+    """
+    text = text.removeprefix(_BYTE_ORDER_MARK)
+    position = skip_space(text, 0)
+    if not text.startswith("{", position):
+        return _unexpected(text, position, "an object")
+    position = skip_space(text, position + 1)
+    found: dict[str, str] = {}
+    mark = "" if text.startswith("}", position) else ","
+    while mark == ",":
+        member = _member_at(text, position)
+        if isinstance(member, Undecodable):
+            return member
+        if len(found) == _MAX_MEMBERS:
+            return Undecodable(f"it has more than {_MAX_MEMBERS} members")
+        key, value, end = member
+        found[key] = value
+        position = skip_space(text, end)
+        mark = text[position : position + 1]
+        if mark == ",":
+            position = skip_space(text, position + 1)
+        elif mark != "}":
+            return _unexpected(text, position, '"," or "}"')
+    rest = skip_space(text, position + 1)
+    return found if rest == len(text) else _unexpected(text, rest, "the end of the text")
+
+
+def _member_at(text: str, position: int) -> tuple[str, str, int] | Undecodable:
+    """A key, its value's text, and where that ends."""
+    if not text.startswith('"', position):
+        return _unexpected(text, position, "a key")
+    key = _value_at(text, position)
+    if isinstance(key, _Failure):
+        return key.at(0)
+    colon = skip_space(text, key[1])
+    if not text.startswith(":", colon):
+        return _unexpected(text, colon, '":"')
+    start = skip_space(text, colon + 1)
+    end = end_of_element(text, start)
+    if end is None:
+        return _unexpected(text, start, "a value that ends")
+    return str(key[0].value), text[start:end], end
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +185,9 @@ class _Found:
 
     element: Decoded | Unusable
     end: int
+
+
+_Steps: TypeAlias = Generator[None, None, _Found | Undecodable]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +215,13 @@ class _Pages:
         self._max = max_characters
         self._turn_to(0)
 
-    def element_at(self, start: int) -> _Found | Undecodable:
+    def element_at(self, start: int) -> _Steps:
         """The element that begins there, or why the syntax is broken."""
         found = self._look(start)
         if isinstance(found, _Failure) and self._origin != start:
             self._turn_to(start)
             found = self._look(start)
-        return self._unread(start, found) if isinstance(found, _Failure) else found
+        return (yield from self._unread(start, found)) if isinstance(found, _Failure) else found
 
     def _turn_to(self, start: int) -> None:
         self._origin = start
@@ -182,9 +242,9 @@ class _Pages:
         goes_on = length == len(self._page) or self._text[end : end + 1] in (".", "e", "E")
         return end < len(self._text) and goes_on
 
-    def _unread(self, start: int, failure: _Failure) -> _Found | Undecodable:
+    def _unread(self, start: int, failure: _Failure) -> _Steps:
         """What the decoder made nothing of: one bad element, or the end of all reading."""
-        end = _end_of_element(self._text, start)
+        end = yield from search_end(self._text, start)
         if end is None:
             return failure.at(start)
         if end - start > self._max:
@@ -222,30 +282,6 @@ def _value_at(text: str, start: int) -> tuple[Decoded, int] | _Failure:
 def _mended(text: str) -> str:
     """The text with U+FFFD for each escaped surrogate without its other half."""
     return _ESCAPE.sub(lambda found: r"\ufffd" if found["lone"] else found[0], text)
-
-
-def _end_of_element(text: str, start: int) -> int | None:
-    """Where the element's brackets are closed again, or its one word or string ends."""
-    shallow = _SHALLOW.match(text, start)
-    if shallow is not None or not text.startswith(("[", "{"), start):
-        return None if shallow is None else shallow.end()
-    depth, position = 0, start
-    for piece in _PIECE.finditer(text, start):
-        if piece.start() != position:  # behind it stands a string without an end
-            return None
-        position = piece.end()
-        if piece.lastgroup == "opening":
-            depth += position - piece.start()
-        elif piece.lastgroup == "closing":
-            depth -= position - piece.start()
-        if depth <= 0:  # brackets beyond the element's own are not part of it
-            return position + depth
-    return None
-
-
-def _skip_space(text: str, position: int) -> int:
-    found = _SPACE.match(text, position)
-    return found.end() if found else position
 
 
 def _unexpected(text: str, position: int, expected: str) -> Undecodable:

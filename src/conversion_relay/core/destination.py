@@ -43,6 +43,7 @@ class Field:
         multiple: a list; a single value is accepted and becomes a list of one.
         choices: the only values accepted; empty means any.
         properties: the fields inside an object; keys not named here are dropped.
+        match_key: its kind (see `match_keys.KINDS`), if it says who somebody is.
         rule: a further check of the coerced value: a sentence when it is broken, else None.
     """
 
@@ -57,11 +58,12 @@ class Field:
     choices: tuple[str, ...] = ()
     properties: tuple[Field, ...] = ()
     rule: Callable[[Json], str | None] | None = None
+    match_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FieldProblem:
-    """What is wrong with one field.
+    """What is wrong with one field, or was done to it.
 
     Attributes:
         field: dotted path, such as `contents.0.price`.
@@ -82,6 +84,8 @@ class Built:
         event_id: by which the partner recognises a copy; None means it cannot.
         body: the event's element of the request, encoded JSON.
         warnings: what was left out or replaced.
+        shared: what the destination's settings changed of it or left out, for those who ask.
+        keys: which of the destination's `match_keys` the body carries.
     """
 
     envelope: str
@@ -89,6 +93,8 @@ class Built:
     event_id: str | None
     body: bytes
     warnings: tuple[FieldProblem, ...] = ()
+    shared: tuple[FieldProblem, ...] = ()
+    keys: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +142,11 @@ class Destination(Protocol):
         ...
 
     @property
+    def aliases(self) -> tuple[str, ...]:
+        """Its further names in `integrations`."""
+        ...
+
+    @property
     def actions(self) -> Mapping[str, Action]:
         """By slug."""
         ...
@@ -143,6 +154,15 @@ class Destination(Protocol):
     @property
     def max_batch(self) -> int:
         """The most events one request may carry."""
+        ...
+
+    @property
+    def match_keys(self) -> tuple[str, ...]:
+        """By what it recognises people, in the order of reports; a kind is called as it is."""
+        ...
+
+    def match_key(self, kind: str, text: str) -> str | None:
+        """The form in which a key of this kind would be sent; None where it is malformed."""
         ...
 
     def request(self, envelope: str, bodies: Sequence[bytes], credential: str) -> OutgoingRequest:

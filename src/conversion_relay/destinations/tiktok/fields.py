@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from conversion_relay.core.destination import Field, FieldType
+from conversion_relay.core.match_keys import EMAIL, EXTERNAL_ID, PHONE
 from conversion_relay.core.values import Json
 
 MAX_EVENT_NAME_CHARACTERS: Final = 50
@@ -220,12 +221,14 @@ FIELDS: Final = (
         "Phone Number",
         description="One or several, in E.164 form; hashed before they are kept.",
         multiple=True,
+        match_key=PHONE,
     ),
     Field(
         "email",
         "Email",
         description="One or several addresses; hashed before they are kept.",
         multiple=True,
+        match_key=EMAIL,
     ),
     Field(
         "first_name",
@@ -255,6 +258,7 @@ FIELDS: Final = (
         "External ID",
         description="One or several ids of the visitor; hashed before they are kept.",
         multiple=True,
+        match_key=EXTERNAL_ID,
     ),
     Field(
         "ttclid",

@@ -32,12 +32,17 @@ def hashed(canonical: Normalise) -> Normalise:
 
     def normalise(text: str) -> str | None:
         trimmed = text.strip()
-        if len(trimmed) == _HASH_CHARACTERS and _HASH.fullmatch(trimmed):
+        if is_hash(trimmed):
             return trimmed.lower()
         form = canonical(trimmed)
         return sha256(form.encode("utf-8", "replace")).hexdigest() if form else None
 
     return normalise
+
+
+def is_hash(text: str) -> bool:
+    """Whether it is a SHA-256 in hex already."""
+    return len(text) == _HASH_CHARACTERS and _HASH.fullmatch(text) is not None
 
 
 def letters(text: str) -> str:

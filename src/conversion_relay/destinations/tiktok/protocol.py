@@ -14,6 +14,7 @@ from typing import Final
 from conversion_relay.core.delivery import Outcome, WireResponse
 from conversion_relay.core.destination import Action, OutgoingRequest
 from conversion_relay.destinations.tiktok.answers import outcomes_of
+from conversion_relay.destinations.tiktok.user import MATCH_KEYS
 from conversion_relay.destinations.tiktok.web_event import ReportWebEvent, TikTokSettings
 
 PATH: Final = "/open_api/v1.3/event/track/"  # with the trailing slash
@@ -25,16 +26,23 @@ class TikTokDestination:
     """TikTok Conversions for one pixel or CRM event set."""
 
     settings: TikTokSettings
+    _action: ReportWebEvent = field(init=False, repr=False)
     _actions: Mapping[str, Action] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         action = ReportWebEvent(self.settings)
+        object.__setattr__(self, "_action", action)
         object.__setattr__(self, "_actions", {action.slug: action})
 
     @property
     def title(self) -> str:
         """Its name for people, and in an event's `integrations`."""
         return "TikTok Conversions"
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """As Segment's published action is called."""
+        return ("Tiktok Conversions",)
 
     @property
     def actions(self) -> Mapping[str, Action]:
@@ -45,6 +53,15 @@ class TikTokDestination:
     def max_batch(self) -> int:
         """The most events one request may carry."""
         return MAX_BATCH
+
+    @property
+    def match_keys(self) -> tuple[str, ...]:
+        """By what TikTok recognises people, in the order of reports."""
+        return tuple(MATCH_KEYS)
+
+    def match_key(self, kind: str, text: str) -> str | None:
+        """The form in which an e-mail, phone or external id would be sent."""
+        return self._action.match_key(kind, text)
 
     def request(self, envelope: str, bodies: Sequence[bytes], credential: str) -> OutgoingRequest:
         """One request with all the bodies, joined as bytes, in their order."""

@@ -5,11 +5,13 @@ Knows which fields of a payload name a visitor; not how each is normalised.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from conversion_relay.core.destination import FieldProblem
+from conversion_relay.core.match_keys import EMAIL, EXTERNAL_ID, PHONE
 from conversion_relay.core.values import Json, JsonObject
 from conversion_relay.destinations.tiktok import normalise
 from conversion_relay.destinations.tiktok.normalise import Normalise
@@ -49,6 +51,33 @@ _ADDRESS: Final = (
 )
 _RAW: Final = ("user_agent", "locale")
 
+MATCH_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
+    EMAIL: ("email",),
+    PHONE: ("phone",),
+    EXTERNAL_ID: ("external_id",),
+    "ttclid": ("ttclid",),
+    "ttp": ("ttp",),
+    "ip_and_user_agent": ("ip", "user_agent"),
+}
+"""By what TikTok recognises a visitor: name, and the keys of `user` that must all be there."""
+_CARRIERS: Final = [(name, frozenset(keys)) for name, keys in MATCH_KEYS.items()]
+
+
+def carried(user: Json) -> frozenset[str]:
+    """The names of the match keys that a `user` object holds."""
+    if not isinstance(user, dict):
+        return frozenset()
+    return frozenset([name for name, keys in _CARRIERS if keys <= user.keys()])
+
+
+_AN_ADDRESS: Final = re.compile(r"[^@\s]+@[^@\s]+")
+_FEWEST_PHONE_DIGITS: Final = 7
+_IS_WELL_FORMED: Final[Mapping[str, Callable[[str], bool]]] = {
+    EMAIL: lambda text: bool(_AN_ADDRESS.fullmatch(text)),
+    PHONE: lambda text: sum(map(str.isdigit, text)) >= _FEWEST_PHONE_DIGITS,
+}
+"""What is to be remembered is judged more strictly than what an event itself says."""
+
 
 @dataclass(frozen=True, slots=True)
 class UserBuilder:
@@ -69,6 +98,15 @@ class UserBuilder:
                 Identifier("email", "email", email, _EMPTY),
             )
         )
+
+    def match_key(self, kind: str, text: str) -> str | None:
+        """The form of an identifier that may be several; None where the text is malformed."""
+        identifier = next((one for one in self.lists if one.wire == kind), None)
+        is_well_formed = _IS_WELL_FORMED.get(kind, bool)
+        trimmed = text.strip()
+        if identifier is None or not (normalise.is_hash(trimmed) or is_well_formed(trimmed)):
+            return None
+        return identifier.normalise(trimmed)
 
     def build(self, payload: JsonObject, warnings: list[FieldProblem]) -> JsonObject:
         """The object, with keys only where there is a value; adds to the warnings."""

@@ -25,23 +25,10 @@ from conversion_relay.destinations.tiktok.fields import (
     VEHICLE_KEYS,
     WEB,
 )
-from conversion_relay.destinations.tiktok.user import UserBuilder
+from conversion_relay.destinations.tiktok.sharing import EVERYTHING_MAPPED, Sharer, Sharing
+from conversion_relay.destinations.tiktok.user import UserBuilder, carried
+from conversion_relay.destinations.tiktok.wire import PROPERTIES
 
-_PROPERTIES: Final = (
-    "contents",
-    "content_type",
-    "currency",
-    "value",
-    "query",
-    "description",
-    "order_id",
-    "shop_id",
-    "content_ids",
-    "delivery_category",
-    "num_items",
-    "predicted_ltv",
-    "search_string",
-)
 _PAGE: Final = ("url", "referrer")
 _LEAD: Final = ("lead_id", "lead_event_source")
 
@@ -56,6 +43,7 @@ class TikTokSettings:
         default_phone_region: ISO 3166 code for phone numbers without a country code.
         lower_case_external_id: as Segment does; TikTok's own browser tag does not.
         partner_name: sent only if set.
+        sharing: what of an event is sent.
     """
 
     pixel_code: str
@@ -63,6 +51,7 @@ class TikTokSettings:
     default_phone_region: str | None = None
     lower_case_external_id: bool = True
     partner_name: str | None = None
+    sharing: Sharing = EVERYTHING_MAPPED
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +60,13 @@ class ReportWebEvent:
 
     settings: TikTokSettings
     _user: UserBuilder = field(init=False, repr=False)
+    _sharer: Sharer = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         external_id = str.lower if self.settings.lower_case_external_id else str
         user = UserBuilder.of(self.settings.default_phone_region, external_id)
         object.__setattr__(self, "_user", user)
+        object.__setattr__(self, "_sharer", Sharer(self.settings.sharing))
 
     @property
     def slug(self) -> str:
@@ -90,7 +81,7 @@ class ReportWebEvent:
     def build(
         self, payload: JsonObject, event: SegmentEvent, now: datetime
     ) -> Built | FieldProblem:
-        """The event as TikTok wants it; warnings say what was left out or replaced."""
+        """The event as TikTok wants it and the owner shares it; warnings say what was unusable."""
         name, event_id = payload.get("event"), payload.get("event_id")
         if not isinstance(name, str):
             return FieldProblem("event", "is required, it is missing")
@@ -102,13 +93,20 @@ class ReportWebEvent:
         element["properties"] = _properties(payload, warnings)
         _add_page_and_lead(element, payload, warnings)
         element["limited_data_use"] = payload.get("limited_data_use", False)
+        element, shared = self._sharer.share(element, event)
         return Built(
             self._envelope(payload),
             name,
             event_id if isinstance(event_id, str) else None,
             orjson.dumps(element),
             tuple(warnings),
+            shared,
+            keys=carried(element.get("user")),
         )
+
+    def match_key(self, kind: str, text: str) -> str | None:
+        """The form in which an e-mail, phone or external id would be sent."""
+        return self._user.match_key(kind, text)
 
     def _envelope(self, payload: JsonObject) -> str:
         """The top level of a request without its `data`."""
@@ -143,7 +141,7 @@ def _time(
 
 
 def _properties(payload: JsonObject, warnings: list[FieldProblem]) -> JsonObject:
-    properties: JsonObject = {key: payload[key] for key in _PROPERTIES if key in payload}
+    properties: JsonObject = {key: payload[key] for key in PROPERTIES if key in payload}
     currency = properties.get("currency")
     if isinstance(currency, str):
         code = currency.strip().upper()
