@@ -84,6 +84,10 @@ class Sealer:
             sealed.append(header + nonce + encrypt(nonce, plain, header + context))
         return sealed
 
+    def sealed_now(self, sealed: bytes) -> bool:
+        """Whether the key that seals now sealed this value."""
+        return sealed[1:_HEADER_BYTES] == self._key_id
+
     def open(self, sealed: bytes, context: bytes) -> bytes:
         """What was sealed.
 

@@ -89,7 +89,8 @@ async def test_events_without_deliveries_count_by_disposition(store: Store) -> N
     quarantined = replace(
         event("q"), type="", disposition=Disposition.QUARANTINED, deliveries=(), reason="no JSON"
     )
-    await store.append([unmatched, rejected, quarantined, event("p")])
+    suppressed = replace(rejected, message_id="s", disposition=Disposition.SUPPRESSED)
+    await store.append([unmatched, rejected, quarantined, suppressed, event("p")])
     totals = await store.totals()
     assert totals.events == dict.fromkeys(Disposition, 1)
     assert totals.deliveries == {("tiktok", State.PENDING): 1}

@@ -6,6 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -196,6 +197,24 @@ async def test_a_long_book_is_written_in_portions(
         ("tiktok", State.DELIVERED): 6_003, ("tiktok", State.PENDING): 1,
     }  # fmt: skip
     raw.close()
+
+
+async def test_the_book_brings_nobody_back_who_was_forgotten(
+    store: SqliteStore, disk: Disk
+) -> None:
+    """Nobody can be forgotten while nothing can be written; claims and ends in the book are."""
+    await store.append([replace(event(name), subjects=("user",)) for name in ("u", "v", "w")])
+    disk.fault = FULL
+    claims = await claimed(store, 5)
+    await store.settle([retried(claims[3], NOW)], NOW)
+    with pytest.raises(StoreUnavailable):
+        await store.forget("user", None, NOW)
+    disk.fault = None
+    forgotten = await store.forget("user", None, NOW)
+    assert forgotten.deliveries == {State.CLAIMED: 1, State.PENDING: 2}
+    assert await store.settle([delivered(claims[4])], NOW) == 0
+    later = await claimed(store, 10, NOW + 2 * LEASE)
+    assert [one.message_id for one in later] == [*"abc"]
 
 
 async def test_recovery_needs_no_traffic(store: SqliteStore, disk: Disk) -> None:

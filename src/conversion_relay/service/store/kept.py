@@ -26,7 +26,8 @@ class Selection:
     Attributes:
         states: at least one delivery is in one of these; with `dispositions`, either suffices,
             and with neither every event is meant.
-        dispositions: what became of the event at the door.
+        dispositions: what became of the event at the door; SUPPRESSED means every event from which
+            a filter kept a mapping, whatever others made of it.
         since: received at this moment or later.
         until: received before this moment.
         destination: that delivery is for this destination; says nothing about an event that is
@@ -69,6 +70,7 @@ class KeptEvent:
         id: of the event; ids grow with time.
         original: the bytes as they came; None when they are gone or cannot be opened.
         deliveries: all of them, the selected and the others, oldest first.
+        suppressions: which mappings were not asked, because the event itself says so.
     """
 
     id: int
@@ -81,6 +83,7 @@ class KeptEvent:
     rejections: tuple[Note, ...]
     deliveries: tuple[KeptDelivery, ...]
     original: bytes | None = field(repr=False)
+    suppressions: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

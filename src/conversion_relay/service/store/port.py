@@ -7,8 +7,8 @@ exception, while a disk fails; see Store.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
 from typing import Protocol
 
 from conversion_relay.service.store.kept import (
@@ -18,6 +18,12 @@ from conversion_relay.service.store.kept import (
     Requeue,
     Selection,
     kept_event_id,
+)
+from conversion_relay.service.store.persons import (
+    Forgotten,
+    KeyCount,
+    KeyCounted,
+    Learned,
 )
 from conversion_relay.service.store.values import (
     PROBE_REST,
@@ -39,9 +45,13 @@ __all__ = [
     "DeliveryRecord",
     "Disposition",
     "EventPage",
+    "Forgotten",
     "KeptDelivery",
     "KeptEvent",
+    "KeyCount",
+    "KeyCounted",
     "LaneRecord",
+    "Learned",
     "NewEvent",
     "Receipt",
     "Requeue",
@@ -184,6 +194,41 @@ class Store(Protocol):
         self, deliveries: Sequence[int], reason: str, now: datetime
     ) -> frozenset[int]:
         """Suppress what is dead, uncertain or held among these; gives which that were."""
+        ...
+
+    async def remembered(
+        self, source: str, subjects: Sequence[str], now: datetime
+    ) -> Mapping[str, Mapping[str, Mapping[str, str]]]:
+        """By subject and destination, the match keys by kind; who has none is left out.
+
+        What has expired is not given. What an event taught is there once `append` came back.
+        """
+        ...
+
+    async def forget(self, user: str, source: str | None, now: datetime) -> Forgotten:
+        """Erase what is kept of a user; gives what that was, nothing the second time.
+
+        Of every event whose userId or anonymousId is exactly this: the event, its original and its
+        deliveries, whatever their state; and the match keys remembered for this id. The ledger
+        keeps the messageIds, so that a copy is still recognised. The bytes are gone from the
+        disk once this comes back. A delivery that a worker has at this moment may still arrive.
+
+        Nobody waits long for it: it is done in steps. If it fails or is cut off in the middle,
+        what was done so far stays done, and it can be called again.
+
+        Args:
+            user: a userId or anonymousId.
+            source: whose events alone are meant; None: those of all sources.
+            now: the present, aware.
+        """
+        ...
+
+    async def forgettable(self, user: str, source: str | None, now: datetime) -> Forgotten:
+        """What `forget` would erase now; changes nothing."""
+        ...
+
+    async def key_report(self, since_day: date, until_day: date) -> Sequence[KeyCounted]:
+        """The match keys counted on these days (UTC, both included), oldest day first."""
         ...
 
     async def close(self) -> None:

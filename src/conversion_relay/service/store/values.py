@@ -11,6 +11,7 @@ from typing import Final
 from conversion_relay.core.delivery import State, Transition
 from conversion_relay.core.lane import Condition
 from conversion_relay.core.plan import Note, PlannedDelivery
+from conversion_relay.service.store.persons import KeyCount, Learned
 
 PROBE_REST: Final = timedelta(minutes=1)
 """So long one whose outcome is unknown is no probe again, unless there is no other."""
@@ -23,6 +24,7 @@ class Disposition(Enum):
     UNMATCHED = "unmatched"  # no trigger matched
     REJECTED = "rejected"  # a trigger matched, but nothing could be built
     QUARANTINED = "quarantined"  # the payload is no event
+    SUPPRESSED = "suppressed"  # a trigger matched, but the event itself says not to send it
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,11 @@ class NewEvent:
         warnings: what was left out of it or replaced.
         rejections: why mappings gave nothing.
         reason: why it is in quarantine.
+        suppressions: which mappings were not asked, because the event itself says so.
+        subjects: its userId and anonymousId, by which it is found when its user is forgotten; kept
+            as keyed hashes only.
+        learned: what is remembered for each of the subjects.
+        key_counts: which match keys its deliveries carry, for the report.
     """
 
     source: str
@@ -52,6 +59,10 @@ class NewEvent:
     warnings: tuple[Note, ...] = ()
     rejections: tuple[Note, ...] = ()
     reason: str | None = None
+    suppressions: tuple[Note, ...] = ()
+    subjects: tuple[str, ...] = field(default=(), repr=False)
+    learned: tuple[Learned, ...] = ()
+    key_counts: tuple[KeyCount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,8 +165,8 @@ class Retention:
     An event with a delivery that is pending, claimed or held is never removed.
 
     Attributes:
-        events: an event whose deliveries are all delivered, or that was rejected or put into
-            quarantine.
+        events: an event whose deliveries are all delivered, or that was rejected, suppressed at
+            the door or put into quarantine.
         unmatched: one that no trigger matched.
         dead_letters: one with a delivery that is dead, uncertain or suppressed, counted from its
             end; what was suppressed can still be replayed until then.

@@ -18,6 +18,7 @@ _OLDEST_SQLITE = (3, 51, 3)  # older ones can corrupt a WAL that is reset (sqlit
 _FULL = 2  # PRAGMA synchronous; 3 (EXTRA) is stronger
 INCREMENTAL = 2  # PRAGMA auto_vacuum: free pages can be cut off the file, some at a time
 _BUSY_TIMEOUT = timedelta(seconds=1)
+_PATIENCE_WITH_READERS = timedelta(milliseconds=50)
 _PAGE_BYTES = 8_192  # five deliveries fit one page; two fit one of 4,096
 _CHECKPOINT_PAGES = 2_000
 _KEPT_WAL_BYTES = 64 * 1024 * 1024
@@ -65,6 +66,7 @@ def open_writing(path: Path, database_bytes: int | None) -> apsw.Connection:
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", _FULL)
         connection.pragma("foreign_keys", 1)
+        connection.pragma("secure_delete", 1)  # what is erased is overwritten
         connection.pragma("trusted_schema", 0)
         connection.pragma("temp_store", "memory")
         connection.pragma("cache_size", -_CACHE_KIBIBYTES)
@@ -147,6 +149,18 @@ def snapshot(connection: apsw.Connection) -> Iterator[None]:
         yield
     finally:
         connection.execute("ROLLBACK")
+
+
+def take_in_log(connection: apsw.Connection) -> bool:
+    """Whether the whole log went into the database and is empty; not where somebody reads it."""
+    connection.set_busy_timeout(_milliseconds(_PATIENCE_WITH_READERS))
+    try:
+        connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    except apsw.BusyError:
+        return False
+    finally:
+        connection.set_busy_timeout(_milliseconds(_BUSY_TIMEOUT))
+    return True
 
 
 def write_something(connection: apsw.Connection) -> None:

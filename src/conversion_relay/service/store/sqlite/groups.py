@@ -6,6 +6,7 @@ Each waiter is a future of the event loop; an `Answer` resolves it there.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -68,10 +69,16 @@ class Append:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What goes into one transaction."""
+    """What goes into one transaction, and what comes after it, in none."""
 
     calls: tuple[Call, ...] = ()
     appends: tuple[Append, ...] = ()
+    apart: tuple[Call, ...] = ()
+
+    @property
+    def writes(self) -> bool:
+        """Whether there is anything for a transaction."""
+        return bool(self.calls or self.appends)
 
     def failures(self, error: Exception) -> list[Answer]:
         """Tells each of the callers."""
@@ -82,6 +89,13 @@ class Group:
         """Each caller's work alone."""
         calls = [Group((call,), ()) for call in self.calls]
         return calls + [Group((), (append,)) for append in self.appends]
+
+
+def take_wanted(calls: deque[Call]) -> tuple[Call, ...]:
+    """Those for which somebody still waits; none is left."""
+    wanted = tuple(call for call in calls if not call.abandoned())
+    calls.clear()
+    return wanted
 
 
 def give(answers: Sequence[Answer]) -> None:

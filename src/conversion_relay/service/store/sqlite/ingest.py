@@ -18,10 +18,15 @@ import orjson
 
 from conversion_relay.core.delivery import State
 from conversion_relay.core.plan import Note, PlannedDelivery
-from conversion_relay.service.sealing import Packing, Sealer, binding
+from conversion_relay.service.sealing import Packing, binding
 from conversion_relay.service.store.port import NewEvent, Receipt, kept_event_id
 from conversion_relay.service.store.sqlite import ledger
-from conversion_relay.service.store.sqlite.originals import in_chunk_order, seal_originals
+from conversion_relay.service.store.sqlite.memory import Memory, count
+from conversion_relay.service.store.sqlite.originals import (
+    SealedOriginals,
+    in_chunk_order,
+    seal_originals,
+)
 from conversion_relay.service.store.sqlite.queries import QUERIES, for_rows, in_slot
 from conversion_relay.service.store.sqlite.times import to_microseconds
 
@@ -43,19 +48,22 @@ class Prepared:
         envelopes: those the database does not have yet.
         ledger_slot: the table of the ledger that gets their ids.
         rows: for each query, in the order in which they are inserted.
+        new: the events themselves, for what is learned of them.
     """
 
     receipts: list[Receipt]
     envelopes: dict[EnvelopeKey, int]
     ledger_slot: int
     rows: dict[str, list[Row]]
+    new: Sequence[NewEvent]
 
 
 class Ingest:
     """Hands out ids and turns events into rows."""
 
-    def __init__(self, connection: apsw.Connection, sealer: Sealer) -> None:
-        self._sealer = sealer
+    def __init__(self, connection: apsw.Connection, memory: Memory) -> None:
+        self._sealer = memory.sealer
+        self._memory = memory
         self._last_event, self._last_delivery = connection.execute(QUERIES["last_ids"]).get
         known = connection.execute(QUERIES["envelopes"])
         self._envelopes: dict[EnvelopeKey, int] = {
@@ -81,18 +89,21 @@ class Ingest:
             "keep_envelope": [(number, *key) for key, number in envelopes.items()],
             "keep_event": [_event_row(*pair) for pair in enumerate(new, first_event)],
             "keep_originals": [(c.first_event, c.last_event, c.sealed) for c in chunks],
+            "keep_subjects": self._subject_rows(new, first_event, chunks),
             "keep_ledger": [_ledger_row(*pair) for pair in enumerate(new, first_event)],
             "keep_delivery": self._delivery_rows(new, first_event, envelopes),
         }
-        return Prepared(receipts, envelopes, tables.current.number, rows)
+        return Prepared(receipts, envelopes, tables.current.number, rows, new)
 
     def keep(self, connection: apsw.Connection, prepared: Prepared) -> None:
-        """Insert the rows, inside a transaction."""
+        """Insert the rows, and remember what they teach, inside a transaction."""
         for name, rows in prepared.rows.items():
             for start in range(0, len(rows), _ROWS_AT_ONCE):
                 part = rows[start : start + _ROWS_AT_ONCE]
                 query = in_slot(for_rows(name, len(part)), prepared.ledger_slot)
                 connection.execute(query, list(chain.from_iterable(part)))
+        self._memory.learn(connection, prepared.new)
+        count(connection, prepared.new)
 
     def committed(self, prepared: Prepared) -> None:
         """Remember what is now in the database."""
@@ -123,6 +134,18 @@ class Ingest:
             (planned.destination, planned.envelope) for e in events for planned in e.deliveries
         }
         return self._numbered(keys - self._envelopes.keys())
+
+    def _subject_rows(
+        self, events: Sequence[NewEvent], first_event: int, chunks: Iterable[SealedOriginals]
+    ) -> list[Row]:
+        """Whose the events of each chunk are; of some nothing is known."""
+        rows: list[Row] = []
+        for chunk in chunks:
+            first, last = chunk.first_event - first_event, chunk.last_event - first_event
+            marks = self._memory.subjects.marks(events[first : last + 1])
+            if marks is not None:
+                rows.append((chunk.first_event, marks))
+        return rows
 
     def _delivery_rows(
         self, events: Sequence[NewEvent], first_event: int, envelopes: dict[EnvelopeKey, int]
@@ -179,6 +202,7 @@ def _event_row(number: int, event: NewEvent) -> Row:
         event.reason,
         _notes(event.warnings),
         _notes(event.rejections),
+        _notes(event.suppressions),
     )
 
 

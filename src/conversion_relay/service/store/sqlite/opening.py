@@ -29,6 +29,7 @@ from conversion_relay.service.store.sqlite.connection import (
 )
 from conversion_relay.service.store.sqlite.ingest import Ingest
 from conversion_relay.service.store.sqlite.marker import Marker
+from conversion_relay.service.store.sqlite.memory import Memory
 from conversion_relay.service.store.sqlite.ownership import own
 from conversion_relay.service.store.sqlite.queries import QUERIES
 from conversion_relay.service.store.sqlite.reader import Reader
@@ -37,6 +38,7 @@ from conversion_relay.service.store.sqlite.schema import migrate, migrations
 from conversion_relay.service.store.sqlite.standby import Standby
 from conversion_relay.service.store.sqlite.standing import Standing
 from conversion_relay.service.store.sqlite.store import Database, SqliteStore
+from conversion_relay.service.store.sqlite.subjects import open_subjects
 from conversion_relay.service.store.sqlite.times import to_microseconds
 from conversion_relay.service.store.sqlite.writer import Limits, Writer
 
@@ -63,17 +65,18 @@ async def open_store(
         StoreUnavailable: it cannot be read or written, or is damaged.
     """
     bounds = limits or Limits()
-    database, ingest = await asyncio.to_thread(_open_database, path, sealer, bounds, now)
+    opening = asyncio.to_thread(_open_database, path, sealer, bounds, now)
+    database, ingest, memory = await opening
     loop = asyncio.get_running_loop()
     standing, standby = database.standing, database.standby
     writer = Writer(database.writing, ingest, loop, bounds, standing, standby)
     replaying = Replaying(ingest, sealer)
-    return SqliteStore(database, writer, Reader(database.reading, loop), sealer, replaying)
+    return SqliteStore(database, writer, Reader(database.reading, loop), memory, replaying)
 
 
 def _open_database(
     path: Path, sealer: Sealer, limits: Limits, now: datetime | None
-) -> tuple[Database, Ingest]:
+) -> tuple[Database, Ingest, Memory]:
     """Whatever fails on the way lets go of everything taken before."""
     require_sqlite(apsw.sqlitelibversion())
     with ExitStack() as undo:
@@ -88,16 +91,17 @@ def _open_database(
             marker = Marker.of(path, ownership.lock, temporary_folder())
             with transaction(writing):
                 _require_keys(writing, sealer)
+                memory = Memory(open_subjects(writing, sealer), sealer)
                 writing.execute(QUERIES["release_claims"])
             _suspect(writing, marker, now)
             marker.clear()
             _pull_back(writing, now)
-            ingest = Ingest(writing, sealer)
+            ingest = Ingest(writing, memory)
             reading = open_reading(path)
             standing = Standing.take(path)
         undo.pop_all()
     standby = Standby(marker, standing, limits.standby_deliveries)
-    return Database(ownership, writing, reading, standing, standby), ingest
+    return Database(ownership, writing, reading, standing, standby), ingest, memory
 
 
 @contextmanager

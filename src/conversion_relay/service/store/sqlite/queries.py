@@ -1,4 +1,4 @@
-"""The named queries of `queries.sql`. Knows no connection.
+"""The named queries of `queries.sql` and `persons.sql`. Knows no connection.
 
 `-- name: x` begins a query, which ends with its semicolon; other comments stay in place.
 """
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from types import MappingProxyType
+from typing import Final
 
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
@@ -20,7 +21,9 @@ def _read(text: str) -> Mapping[str, str]:
     return MappingProxyType(dict(zip(parts[::2], bodies, strict=True)))
 
 
-QUERIES = _read(resources.files(__package__).joinpath("queries.sql").read_text("utf-8"))
+_FILES: Final = ("queries.sql", "persons.sql")
+_FOLDER: Final = resources.files(__package__)
+QUERIES = _read("".join(_FOLDER.joinpath(name).read_text("utf-8") for name in _FILES))
 
 
 @cache

@@ -30,11 +30,15 @@ INSERT INTO ledger_N (message_id, source, received_at, event) VALUES (?, ?, ?, ?
 
 -- name: keep_event
 INSERT INTO events
-    (id, source, message_id, type, received_at, disposition, reason, warnings, rejections)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+    (id, source, message_id, type, received_at, disposition, reason, warnings, rejections,
+    suppressions)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: keep_originals
 INSERT INTO originals (first_event, last_event, sealed) VALUES (?, ?, ?);
+
+-- name: keep_subjects
+INSERT INTO event_subjects (first_event, hashes) VALUES (?, ?);
 
 -- name: keep_envelope
 -- A replay in the same transaction may have written it already, under the same id.
@@ -281,8 +285,9 @@ SELECT
 -- name: selected_events
 SELECT CAST(
     json_group_array(
-        json_array(id, source, message_id, type, received_at, disposition, reason, rejections)
-        ORDER BY id
+        json_array(
+            id, source, message_id, type, received_at, disposition, reason, rejections, suppressions
+        ) ORDER BY id
     ) AS BLOB
 )
 FROM (
@@ -298,6 +303,10 @@ FROM (
         AND (
             (:states IS NULL AND :dispositions IS NULL)
             OR disposition IN (SELECT value FROM json_each(:dispositions))
+            OR (
+                suppressions IS NOT NULL
+                AND 'suppressed' IN (SELECT value FROM json_each(:dispositions))
+            )
             OR EXISTS (
                 SELECT 1 FROM deliveries JOIN envelopes ON envelopes.id = deliveries.envelope
                 WHERE deliveries.event = events.id
@@ -406,7 +415,8 @@ RETURNING id;
 -- Whether anything was sealed with this key: four bytes of a sealed value name it.
 SELECT
     EXISTS (SELECT 1 FROM originals WHERE substr(sealed, 2, 4) = :key_id)
-    OR EXISTS (SELECT 1 FROM deliveries WHERE body IS NOT NULL AND substr(body, 2, 4) = :key_id);
+    OR EXISTS (SELECT 1 FROM deliveries WHERE body IS NOT NULL AND substr(body, 2, 4) = :key_id)
+    OR EXISTS (SELECT 1 FROM match_keys WHERE substr(sealed, 2, 4) = :key_id);
 
 -- name: forget_sealing_key
 DELETE FROM sealing_keys WHERE key_id = :key_id;

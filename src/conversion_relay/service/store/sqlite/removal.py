@@ -65,7 +65,7 @@ def remove_outlived(
     for disposition in Disposition:
         looked, place, events = _outlived(connection, disposition, retention, now, so_far)
         if looked:
-            _remove(connection, events)
+            remove(connection, events)
             so_far = so_far.after(disposition, place)
             removed += len(events)
         if looked == _LOOKED_AT_ONCE:
@@ -137,7 +137,8 @@ def _kept_for(disposition: Disposition, retention: Retention) -> timedelta:
     return retention.unmatched if disposition is Disposition.UNMATCHED else retention.events
 
 
-def _remove(connection: apsw.Connection, events: Sequence[int]) -> None:
+def remove(connection: apsw.Connection, events: Sequence[int]) -> None:
+    """These events go; chunks that still hold bytes of them are marked."""
     gone = {"events": orjson.dumps(events).decode()}
     connection.execute(QUERIES["remove_deliveries"], gone)
     connection.execute(QUERIES["remove_events"], gone)

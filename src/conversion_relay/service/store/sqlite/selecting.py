@@ -53,6 +53,7 @@ class _EventRow(NamedTuple):
     disposition: str
     reason: str | None
     rejections: str | None
+    suppressions: str | None
 
 
 def select(
@@ -157,10 +158,15 @@ def _event(
         received_at=nearest_moment(row.received_at),
         disposition=Disposition(row.disposition),
         reason=row.reason,
-        rejections=tuple(Note(*note) for note in orjson.loads(row.rejections or "[]")),
+        rejections=_notes(row.rejections),
+        suppressions=_notes(row.suppressions),
         deliveries=tuple(deliveries),
         original=original,
     )
+
+
+def _notes(text: str | None) -> tuple[Note, ...]:
+    return tuple(Note(*note) for note in orjson.loads(text or "[]"))
 
 
 def _values(members: Iterable[Enum]) -> str | None:

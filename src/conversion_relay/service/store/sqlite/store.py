@@ -6,20 +6,21 @@ The rules of the port stand in the queries; this module only says which thread r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 
 import apsw
 
 from conversion_relay.errors import StoreUnavailable
-from conversion_relay.service.sealing import Sealer
 from conversion_relay.service.store.port import (
     ClaimedDelivery,
     DeliveryRecord,
     EventPage,
+    Forgotten,
+    KeyCounted,
     LaneRecord,
     NewEvent,
     Receipt,
@@ -30,9 +31,11 @@ from conversion_relay.service.store.port import (
     Swept,
     Totals,
 )
-from conversion_relay.service.store.sqlite import claims, records, selecting
+from conversion_relay.service.store.sqlite import claims, memory, records, selecting
 from conversion_relay.service.store.sqlite.connection import unavailable
+from conversion_relay.service.store.sqlite.forgetting import Forgetting
 from conversion_relay.service.store.sqlite.groups import Result, Work
+from conversion_relay.service.store.sqlite.memory import Memory
 from conversion_relay.service.store.sqlite.ownership import Ownership
 from conversion_relay.service.store.sqlite.reader import Reader
 from conversion_relay.service.store.sqlite.replaying import Replaying, discard
@@ -94,14 +97,16 @@ class SqliteStore:
         database: Database,
         writer: Writer,
         reader: Reader,
-        sealer: Sealer,
+        memory: Memory,
         replaying: Replaying,
     ) -> None:
         self._database = database
         self._writer = writer
         self._reader = reader
-        self._sealer = sealer
-        self._sweeping = Sweeping(writer, reader, sealer)
+        self._memory = memory
+        self._sealer = memory.sealer
+        self._sweeping = Sweeping(writer, reader, memory.sealer)
+        self._forgetting = Forgetting(writer, reader, memory)
         self._replaying = replaying
         self._closing: asyncio.Future[None] | None = None
 
@@ -237,6 +242,26 @@ class SqliteStore:
         """Suppress what is dead, uncertain or held among these; gives which that were."""
         work = partial(discard, deliveries=deliveries, reason=reason, now=now)
         return await asyncio.shield(self._writer.call(work))
+
+    async def remembered(
+        self, source: str, subjects: Sequence[str], now: datetime
+    ) -> Mapping[str, Mapping[str, Mapping[str, str]]]:
+        """By subject and destination, the match keys by kind."""
+        ask = partial(self._memory.remembered, source=source, subjects=subjects, now=now)
+        return await self._reader.run(ask)
+
+    async def forget(self, user: str, source: str | None, now: datetime) -> Forgotten:
+        """Erase what is kept of a user, step by step; gives what that was."""
+        return await self._forgetting.forget(user, source, now)
+
+    async def forgettable(self, user: str, source: str | None, now: datetime) -> Forgotten:
+        """What `forget` would erase now."""
+        return await self._forgetting.count(user, source, now)
+
+    async def key_report(self, since_day: date, until_day: date) -> Sequence[KeyCounted]:
+        """The match keys counted on these days, oldest day first."""
+        ask = partial(memory.key_report, since=since_day, until=until_day)
+        return await self._reader.run(ask)
 
     async def sweep(self, retention: Retention, now: datetime) -> Swept:
         """One short step of removing what is too old and giving space back."""

@@ -15,7 +15,7 @@ from typing import Final
 from conversion_relay.errors import SealingError
 from conversion_relay.service.sealing import Sealer
 from conversion_relay.service.store.port import Retention, Swept
-from conversion_relay.service.store.sqlite import clock, ledger, removal
+from conversion_relay.service.store.sqlite import clock, ledger, memory, removal
 from conversion_relay.service.store.sqlite.originals import thinned
 from conversion_relay.service.store.sqlite.reader import Reader
 from conversion_relay.service.store.sqlite.removal import Round, Thinnable
@@ -35,12 +35,14 @@ class Sweeping:
         self._round: Round | None = None
 
     async def step(self, retention: Retention, now: datetime) -> Swept:
-        """The first of: times that lie ahead, events, bytes of removed events, old ids, pages."""
+        """The first of: times that lie ahead, events, their bytes, match keys, old ids, pages."""
         if not await self._writer.call(partial(clock.pull_back, now=now)):
             return Swept(is_done=False)
         swept = await self._remove(retention, now)
         if swept.is_done:
             swept = swept.then(await self._thin())
+        if swept.is_done:
+            swept = swept.then(await self._writer.call(partial(memory.expire, now=now)))
         if swept.is_done:
             forget = partial(ledger.forget, retention=retention.ledger, now=now)
             swept = swept.then(await self._writer.call(forget))
@@ -60,12 +62,12 @@ class Sweeping:
         chunks = await self._reader.run(removal.to_thin)
         if not chunks:
             return Swept()
-        results = await asyncio.to_thread(_thin_all, chunks, self._sealer)
+        results = await asyncio.to_thread(thin_all, chunks, self._sealer)
         await self._writer.call(partial(removal.keep_thinned, results=results))
         return Swept(is_done=False)
 
 
-def _thin_all(chunks: Sequence[Thinnable], sealer: Sealer) -> list[tuple[Thinnable, bytes | None]]:
+def thin_all(chunks: Sequence[Thinnable], sealer: Sealer) -> list[tuple[Thinnable, bytes | None]]:
     """Each chunk sealed anew; None when it is damaged, which nobody can read anyway."""
     results: list[tuple[Thinnable, bytes | None]] = []
     for one in chunks:

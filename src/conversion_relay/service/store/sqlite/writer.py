@@ -36,6 +36,7 @@ from conversion_relay.service.store.sqlite.groups import (
     Work,
     give,
     resolve,
+    take_wanted,
 )
 from conversion_relay.service.store.sqlite.ingest import Ingest
 from conversion_relay.service.store.sqlite.standby import Standby, is_of_the_disk
@@ -95,6 +96,7 @@ class Writer:
         self._trying_again = False
         self._ready = threading.Condition()
         self._calls: deque[Call] = deque()
+        self._apart: deque[Call] = deque()
         self._appends: deque[Append] = deque()
         self._waiting_events = self._waiting_bytes = self._commits = 0
         self._stopping = False
@@ -153,6 +155,19 @@ class Writer:
             self._ready.notify()
         return waiter
 
+    def apart(self, work: Work[Result]) -> asyncio.Future[Result]:
+        """What the work gives outside of a transaction, after what goes into the next one.
+
+        Raises:
+            StoreUnavailable: the writer was stopped.
+        """
+        waiter: asyncio.Future[Result] = self._loop.create_future()
+        with self._ready:
+            self._require_running()
+            self._apart.append(Call.of(waiter, work, None))
+            self._ready.notify()
+        return waiter
+
     def stop(self) -> None:
         """Finish what waits, take nothing new, end the thread."""
         with self._ready:
@@ -166,9 +181,10 @@ class Writer:
 
     def _run(self) -> None:
         while (group := self._next_group()) is not None:
-            if not (group.calls or group.appends):
-                continue  # nobody waits for what was queued any more
-            answers = self._stand_by(group) if self._may_wait(group) else self._attempt(group)
+            answers: list[Answer] = []
+            if group.writes:  # unless nobody waits for what was queued any more
+                answers += self._stand_by(group) if self._may_wait(group) else self._attempt(group)
+            answers += [self._do_apart(call) for call in group.apart]
             with suppress(RuntimeError):  # the loop is closed: again nobody waits
                 self._loop.call_soon_threadsafe(give, answers)
         if self._trouble is not None:
@@ -177,13 +193,12 @@ class Writer:
     def _next_group(self) -> Group | None:
         """Everything that waits and is still wanted, within a transaction's bounds."""
         with self._ready:
-            while not (self._calls or self._appends or self._stopping):
+            while not (self._calls or self._appends or self._apart or self._stopping):
                 self._ready.wait()
-            if not (self._calls or self._appends):
+            if not (self._calls or self._appends or self._apart):
                 return None
-            calls = [call for call in self._calls if not call.abandoned()]
-            self._calls.clear()
-            return Group(tuple(calls), tuple(self._take_appends()))
+            appends = tuple(self._take_appends())
+            return Group(take_wanted(self._calls), appends, take_wanted(self._apart))
 
     def _take_appends(self) -> list[Append]:
         taken: list[Append] = []
@@ -235,6 +250,12 @@ class Writer:
             return partial(call.fail, told)
         try:
             return call.instead(self._connection)
+        except Exception as error:  # noqa: BLE001 (the thread outlives any fault of a caller)
+            return partial(call.fail, unavailable(error))
+
+    def _do_apart(self, call: Call) -> Answer:
+        try:
+            return call.work(self._connection)
         except Exception as error:  # noqa: BLE001 (the thread outlives any fault of a caller)
             return partial(call.fail, unavailable(error))
 
