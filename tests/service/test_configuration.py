@@ -10,6 +10,8 @@ import pytest
 from conversion_relay.core.plan import OnInvalidField
 from conversion_relay.errors import ConfigurationError
 from conversion_relay.service.configuration import load, load_for_preview, unknown_variables
+from conversion_relay.service.settings import DestinationSettings
+from conversion_relay.service.settings.source import NO_CREDENTIAL
 from conversion_relay.service.store.port import Retention
 
 ENOUGH = {
@@ -223,35 +225,60 @@ def test_toml_with_secrets_by_reference(tmp_path: Path) -> None:
         (
             "port = 9000",
             "prot = 9000",
-            ['- service.prot: is not a setting; did you mean "port"?'],
+            ['relay.toml:3: service.prot: is not a setting; did you mean "port"?'],
         ),
         (
             "port = 9000",
             "zzz = 1",
-            ["- service.zzz: is not a setting; there are: host, port, database_url"],
+            ["relay.toml:3: service.zzz: is not a setting; there are: host, port, database_url"],
         ),
-        ("[service]", "[servce]", ['- servce: is not a setting; did you mean "service"?']),
+        (
+            "[service]",
+            "[servce]",
+            ['relay.toml:2: servce: is not a setting; did you mean "service"?'],
+        ),
         (
             'pixel_code = "EU1"',
             'pixelcode = "EU1"',
-            ['- destinations.eu.pixelcode: is not a setting; did you mean "pixel_code"?'],
+            [
+                "relay.toml:11: destinations.eu.pixelcode: is not a setting; ",
+                'did you mean "pixel_code"?',
+            ],
         ),
         (
             'pixel_code = "EU1"',
             "",
-            ["- destinations.eu.pixel_code: is required; set it to the pixel that gets"],
+            [
+                "relay.toml:10: destinations.eu.pixel_code: is required; ",
+                "set it to the pixel that gets",
+            ],
         ),
-        ("port = 9000", "port = [9000]", ["- service.port: must be a whole number"]),
-        ("port = 9000", "host = 5", ["- service.host: must be a text"]),
-        ("[service]", "service = 5\n[other]", ["- service: must be a table"]),
-        ('"us.json"', '"us\\u0000.json"', ["- destinations.us.mappings: must be a text"]),
-        ("file:old-secret", "file:a\\u0000b", ["signing_secrets[1]: this is no path"]),
+        ("port = 9000", "port = [9000]", ["relay.toml:3: service.port: must be a whole number"]),
+        ("port = 9000", "host = 5", ["relay.toml:3: service.host: must be a text"]),
+        ("[service]", "service = 5\n[other]", ["relay.toml:2: service: must be a table"]),
+        (
+            '"us.json"',
+            '"us\\u0000.json"',
+            ["relay.toml:18: destinations.us.mappings: must be a text"],
+        ),
+        (
+            "file:old-secret",
+            "file:a\\u0000b",
+            ["relay.toml:7: sources.web.signing_secrets[1]: this is no path"],
+        ),
         ("file:old-secret", "file:.", ["signing_secrets[1]: ", "cannot be read: Is a directory"]),
-        ("port = 9000", f"port = {'9' * 5000}", ["holds a number with too many digits"]),
+        ("port = 9000", f"port = {'9' * 5000}", ["relay.toml:3: a number has too many digits"]),
         ("port = 9000", f"port = {'[' * 2000}", ["is nested too deeply"]),
-        ("port = 9000", f"{'a.' * 3000}b = 1", ["- service.a: is not a setting"]),
-        ("[service]", "[service", ["is no TOML", "line"]),
-        ("[sources.web]", "[sources.'a b']", ['the name "a b"']),
+        ("port = 9000", f"{'a.' * 3000}b = 1", ["relay.toml:3: service.a: is not a setting"]),
+        (
+            "[service]",
+            "[service",
+            [
+                "relay.toml:2: is no TOML: Expected ']' at the end of a table ",
+                "declaration (column 9)",
+            ],
+        ),
+        ("[sources.web]", "[sources.'a b']", ['relay.toml:6: sources."a b": the name "a b"']),
     ],
 )
 def test_what_is_wrong_in_toml_is_said(
@@ -270,18 +297,27 @@ def test_what_is_wrong_in_toml_is_said(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", ["- sources: is required; add a table such as [sources.NAME]", "- destinations: is"]),
+        (
+            "",
+            [
+                "relay.conf: sources: is required; add a table such as [sources.NAME]",
+                "f: destinations: is",
+            ],
+        ),
         (
             "[sources]\n[destinations]",
-            ["- sources: needs at least one entry, such as [sources.NAME]"],
+            ["relay.conf:1: sources: needs at least one entry, such as [sources.NAME]"],
         ),
-        ("sources = 1\ndestinations = []", ["- sources: must be a table", "- destinations: must"]),
-        ("[sources]\nweb = 1", ["- sources.web: must be a table"]),
+        (
+            "sources = 1\ndestinations = []",
+            ["relay.conf:1: sources: must be a table", "relay.conf:2: destinations: must"],
+        ),
+        ("[sources]\nweb = 1", ["relay.conf:2: sources.web: must be a table"]),
         (
             "[sources.web]\n[destinations.eu]",
             [
-                "- sources.web: no credential",
-                "- destinations.eu.access_token: is required; set it",
+                "relay.conf:1: sources.web: no credential",
+                "relay.conf:2: destinations.eu.access_token: is required; set it",
             ],
         ),
     ],
@@ -298,10 +334,141 @@ def test_what_is_missing_in_toml_is_said(tmp_path: Path, text: str, words: list[
 def test_a_file_that_is_no_text_is_said(tmp_path: Path) -> None:
     file = tmp_path / "relay.toml"
     file.write_bytes(bytes(range(256)))
-    with pytest.raises(ConfigurationError, match="is no TOML: it is not UTF-8"):
+    with pytest.raises(ConfigurationError, match=r"relay\.toml:2: is no TOML: it is not UTF-8"):
         load({}, file)
     with pytest.raises(ConfigurationError, match="cannot be read: Is a directory"):
         load({}, tmp_path)
+
+
+LITERALS = """
+[service]
+admin_token = "plain-secret"
+encryption_key = "plain-secret"
+[sources.web]
+signing_secrets = [
+  "env:WEB_SECRET",
+  "plain-secret",
+]
+bearer_tokens = ["plain-secret"]
+write_keys = ["file:key", "plain-secret", 5]
+[destinations.eu]
+pixel_code = "EU1"
+access_token = "plain-secret"
+proxy_url = "http://plain-secret"
+"""
+
+
+def test_every_literal_secret_is_refused_and_never_shown(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("key")
+    file = tmp_path / "relay.toml"
+    file.write_text(LITERALS)
+    with pytest.raises(ConfigurationError) as caught:
+        load(TOML_ENVIRONMENT, file)
+    _, *lines = str(caught.value).splitlines()
+    assert [line.removeprefix(f"{file}:").partition(" must say where")[0] for line in lines] == [
+        "3: service.admin_token:",
+        "4: service.encryption_key:",
+        "8: sources.web.signing_secrets[1]:",
+        "10: sources.web.bearer_tokens[0]:",
+        "11: sources.web.write_keys[1]:",
+        "11: sources.web.write_keys[2]:",
+        "14: destinations.eu.access_token:",
+        "15: destinations.eu.proxy_url:",
+    ]
+    assert "plain-secret" not in str(caught.value)
+
+
+EVERY_KIND = """\
+[service]
+max_nesting = 1
+port = "9000"
+[sources.web]
+signing_secrets = ["env:NONE"]
+destinations = ["eu", "en", "far-away"]
+rate_limit = 0
+write_keys = ["env:KEY", "env:KEY_TOO"]
+[sources.app]
+write_keys = ["env:KEY"]
+match_keys = 1
+visitor_ip = "guessed"
+[sources.nobody]
+rate_limt = 5
+[destinations.eu]
+pixel_code = " EU1"
+access_token = "file:missing"
+sharing = { leave_out = "user.email", truncat_ip = true }
+[destinations.eu.more]
+[destinations.us.sharing]
+truncate_ip = "yes"
+[extra]
+"""
+
+
+_NO_FILE = "cannot be read: No such file or directory"
+_NOT_PLAIN = "must be a text without surrounding white space or control characters"
+_SAME_KEY = "has the same write key; give each source its own"
+
+
+def test_every_problem_of_a_file_is_said_at_once_in_its_order(tmp_path: Path) -> None:
+    file = tmp_path / "relay.toml"
+    file.write_text(EVERY_KIND)
+    environment = {"KEY": "same-key", "KEY_TOO": "other", "RELAY_LOG_FORMAT": "xml"}
+    with pytest.raises(ConfigurationError) as caught:
+        load(environment | {"RELAY_PORT_FILE": str(tmp_path / "port")}, file)
+    first, *lines = str(caught.value).splitlines()
+    assert first == f"The configuration ({file}) cannot be used:"
+    assert [line.removeprefix(f"{file}:") for line in lines] == [
+        f"- RELAY_PORT_FILE: {tmp_path / 'port'} {_NO_FILE}",
+        "- RELAY_LOG_FORMAT: must be 'auto', 'json' or 'console'",
+        "2: service.max_nesting: must be at least 8",
+        "3: service.port: must be a whole number",
+        "5: sources.web.signing_secrets[0]: names the environment variable NONE, which is not set",
+        '6: sources.web.destinations[1]: there is no destination "en"; known: eu, us',
+        '6: sources.web.destinations[2]: there is no destination "far-away"; known: eu, us',
+        "7: sources.web.rate_limit: must be at least 1",
+        f"10: sources.app.write_keys[0]: sources.web.write_keys[0] {_SAME_KEY}",
+        "11: sources.app.match_keys: must be true or false",
+        "12: sources.app.visitor_ip: must be 'event' or 'connection'",
+        f"13: sources.nobody: {NO_CREDENTIAL}",
+        '14: sources.nobody.rate_limt: is not a setting; did you mean "rate_limit"?',
+        f"16: destinations.eu.pixel_code: {_NOT_PLAIN}",
+        f"17: destinations.eu.access_token: {tmp_path / 'missing'} {_NO_FILE}",
+        "18: destinations.eu.sharing.leave_out: must be a list",
+        '18: destinations.eu.sharing.truncat_ip: is not a setting; did you mean "truncate_ip"?',
+        "19: destinations.eu.more: is not a setting; there are: "
+        + ", ".join(DestinationSettings.model_fields),
+        "20: destinations.us.pixel_code: is required; set it to the pixel that gets the events",
+        "20: destinations.us.access_token: is required; set it to TikTok's access token",
+        "21: destinations.us.sharing.truncate_ip: must be true or false",
+        "22: extra: is not a setting; there are: service, sources, destinations",
+    ]
+
+
+@pytest.mark.parametrize(
+    "setting", ["rate_limit = true", 'rate_limit = "5"', "rate_limit = 1.5", "match_keys = 'true'"]
+)
+def test_in_a_file_a_value_has_its_own_type(tmp_path: Path, setting: str) -> None:
+    file = tmp_path / "relay.toml"
+    file.write_text(TOML.replace("[sources.web]", f"[sources.web]\n{setting}"))
+    (tmp_path / "old-secret").write_text("old")
+    with pytest.raises(ConfigurationError, match=r"relay\.toml:7: sources\.web\.\w+: must be"):
+        load(TOML_ENVIRONMENT, file)
+
+
+def test_a_credential_that_is_wrong_is_not_missing_as_well(tmp_path: Path) -> None:
+    file = tmp_path / "relay.toml"
+    text = TOML.replace('["env:WEB_SECRET", "file:old-secret"]', "[]")
+    file.write_text(text.replace('["env:WEB_TOKEN"]', '"env:WEB_TOKEN"'))
+    with pytest.raises(ConfigurationError) as caught:
+        load(TOML_ENVIRONMENT, file)
+    (line,) = str(caught.value).splitlines()[1:]
+    assert line.endswith("relay.toml:8: sources.web.bearer_tokens: must be a list")
+
+
+def test_two_sources_without_secrets_can_be_previewed(tmp_path: Path) -> None:
+    file = tmp_path / "relay.toml"
+    file.write_text(TOML + '[sources.a]\nwrite_keys=["env:A"]\n[sources.b]\nwrite_keys=["env:B"]')
+    assert len(load_for_preview({}, file).sources) == 3
 
 
 def test_misspelt_variables_are_pointed_out() -> None:

@@ -5,25 +5,37 @@ Knows the settings and their variables; reads nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Final
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from conversion_relay.service.environment import DESTINATION, SOURCE, VARIABLES
-from conversion_relay.service.settings import (
-    Configuration,
-    DestinationSettings,
-    ServiceSettings,
-    SourceSettings,
-)
+from conversion_relay.service.settings import GROUPS, Configuration, SharingSettings
+from conversion_relay.service.settings.kinds import Settings
+from conversion_relay.service.settings.source import OF_THE_WHOLE
+from conversion_relay.service.toml_lines import Lines, Place
 
-_WHOLE_GROUPS: Final = {
+_WHOLE_GROUPS: Final[Mapping[Place, str]] = {
     SOURCE: "SEGMENT_SHARED_SECRET / RELAY_BEARER_TOKEN",
     DESTINATION: "TIKTOK_ACCESS_TOKEN / TIKTOK_PIXEL_CODE",
 }
+_NAMES_OF_VARIABLES: Final[Mapping[Place, str]] = {
+    **_WHOLE_GROUPS,
+    **{one.target: one.name for one in VARIABLES},
+}
+_MODELS: Final[Mapping[Place, type[Settings]]] = {
+    (): Configuration,
+    **{(name,): model for name, model in GROUPS.items()},
+    ("destinations", "sharing"): SharingSettings,
+}
+"""By the place of a table, without the names of sources and destinations."""
+_KEY_ITSELF: Final = "[key]"
+"""How pydantic says that a problem is one of the key, not of what stands under it."""
+_BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _NUMBER: Final = "must be a number"
 _WHOLE_NUMBER: Final = "must be a whole number"
 _TABLE: Final = "must be a table"
@@ -55,35 +67,69 @@ _SENTENCES: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class Complaint:
+    """One thing that is wrong.
+
+    Attributes:
+        sentence: with the name of the setting, and its file and line where it has them.
+        line: in the file, for the order.
+    """
+
+    sentence: str
+    line: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """Where a configuration comes from.
 
     Attributes:
-        name: for people.
-        variables: settings are called by their variables, not by their place in a file.
+        name: for people: of the file.
+        lines: of the file; None when the environment alone configures the service.
+        variables: the settings that are called by their variables, not by a place in the file.
     """
 
-    name: str
-    variables: bool
+    name: str = "the environment"
+    lines: Lines | None = None
+    variables: Mapping[Place, str] = field(default_factory=lambda: _NAMES_OF_VARIABLES)
+
+    def problem(self, place: Place, sentence: str) -> Complaint:
+        """The problem of a setting, called as its operator calls it."""
+        for end in range(len(place), 0, -1):
+            part = place[:end]
+            if part in self.variables and (part == place or part not in _WHOLE_GROUPS):
+                return Complaint(f"- {self.variables[part]}: {sentence}")
+        line = self.lines.of(place) if self.lines else None
+        called = called_in_file(place)
+        where = self.name if line is None else f"{self.name}:{line}"
+        return Complaint(
+            f"{where}: {called}: {sentence}" if called else f"{where}: {sentence}", line
+        )
+
+    def problems(self, error: ValidationError) -> Iterator[Complaint]:
+        """Those that pydantic found."""
+        for found in error.errors(include_url=False, include_input=False):
+            kind, place = found["type"], found["loc"]
+            if kind == OF_THE_WHOLE or place[-1:] == (_KEY_ITSELF,):
+                place = place[:-1]
+            if kind == "missing":
+                sentence = _required(place)
+            elif kind == "extra_forbidden":
+                sentence = _unknown(place)
+            elif kind in _SENTENCES:
+                context = {key: str(value) if key in {"error", "expected"} else value
+                           for key, value in found.get("ctx", {}).items()}  # fmt: skip
+                sentence = _SENTENCES[kind].format(**context, name=place[-1] if place else "")
+            else:
+                sentence = found["msg"]
+            yield self.problem(place, sentence)
 
 
-def explain(error: ValidationError, origin: Origin) -> str:
-    """Every problem, a line each, below a line that names the origin."""
-    lines = [f"The configuration ({origin.name}) cannot be used:"]
-    for problem in error.errors(include_url=False, include_input=False):
-        place = tuple(str(part) for part in problem["loc"])
-        name = _name_of(place, origin)
-        if problem["type"] == "missing":
-            sentence = _required(place)
-        elif problem["type"] == "extra_forbidden":
-            sentence = _unknown(place)
-        else:
-            context = {key: str(value) if key in {"error", "expected"} else value
-                       for key, value in problem.get("ctx", {}).items()}  # fmt: skip
-            sentence = _SENTENCES.get(problem["type"], problem["msg"])
-            sentence = sentence.format(**context, name=place[-1] if place else "")
-        lines.append(f"- {name}: {sentence}")
-    return "\n".join(lines)
+def told(problems: Iterable[Complaint], origin: Origin) -> str:
+    """Every problem, a line each, in the order of the file, below a line that names it."""
+    ordered = sorted(problems, key=lambda one: (one.line is not None, one.line or 0))
+    lines = dict.fromkeys(one.sentence for one in ordered)
+    return "\n".join((f"The configuration ({origin.name}) cannot be used:", *lines))
 
 
 def did_you_mean(name: str, known: Sequence[str], similarity: float = 0.7) -> str | None:
@@ -91,31 +137,34 @@ def did_you_mean(name: str, known: Sequence[str], similarity: float = 0.7) -> st
     return next(iter(get_close_matches(name, known, n=1, cutoff=similarity)), None)
 
 
-def _name_of(place: tuple[str, ...], origin: Origin) -> str:
-    if origin.variables:
-        if place in _WHOLE_GROUPS:
-            return _WHOLE_GROUPS[place]
-        for variable in VARIABLES:
-            if variable.target == place[: len(variable.target)]:
-                return variable.name
-    return ".".join(place) or "the file"
+def called_in_file(place: Place) -> str:
+    """The setting as a TOML file calls it; its list's items are counted from 0."""
+    called = ""
+    for key in place:
+        if isinstance(key, int):
+            called += f"[{key}]"
+        else:
+            text = key if _BARE_KEY.fullmatch(key) else f'"{key}"'
+            called += f".{text}" if called else text
+    return called
 
 
-def _required(place: tuple[str, ...]) -> str:
+def _required(place: Place) -> str:
     if len(place) == 1:
         return f"is required; add a table such as [{place[0]}.NAME]"
-    meanings = [one.meaning for one in VARIABLES if one.target[-1] == place[-1]]
-    return f"is required; set it to {meanings[0]}"
+    meaning = _model_around(place).model_fields[str(place[-1])].description
+    return f"is required; set it to {meaning}"
 
 
-def _unknown(place: tuple[str, ...]) -> str:
-    models: Mapping[str, type[BaseModel]] = {
-        "service": ServiceSettings,
-        "sources": SourceSettings,
-        "destinations": DestinationSettings,
-    }
-    model = Configuration if len(place) == 1 else models[place[0]]
-    near = did_you_mean(place[-1], tuple(model.model_fields))
+def _unknown(place: Place) -> str:
+    known = tuple(_model_around(place).model_fields)
+    near = did_you_mean(str(place[-1]), known)
     if near:
         return f'is not a setting; did you mean "{near}"?'
-    return f"is not a setting; there are: {', '.join(model.model_fields)}"
+    return f"is not a setting; there are: {', '.join(known)}"
+
+
+def _model_around(place: Place) -> type[Settings]:
+    """What the innermost table around the place may hold."""
+    named = place[:1] in {("sources",), ("destinations",)}
+    return _MODELS[place[:1] + place[2:-1] if named else place[:-1]]

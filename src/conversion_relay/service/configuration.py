@@ -6,8 +6,8 @@ Secrets come from the environment or from files, never from the TOML: there, `"e
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from conversion_relay.core.values import Json, JsonObject
 from conversion_relay.errors import ConfigurationError
-from conversion_relay.service.complaints import Origin, did_you_mean, explain
+from conversion_relay.service.agreement import disagreements
+from conversion_relay.service.complaints import Complaint, Origin, did_you_mean, told
 from conversion_relay.service.environment import (
     CONFIG_VARIABLE,
     DEFAULT_DESTINATION,
@@ -24,34 +25,52 @@ from conversion_relay.service.environment import (
     SOURCE,
     VARIABLES,
     Variable,
-    read_secret_file,
     value_of,
 )
+from conversion_relay.service.references import SECRETS, References, placeholder
 from conversion_relay.service.settings import Configuration
+from conversion_relay.service.toml_file import read_toml
+from conversion_relay.service.toml_lines import Place
 
-_SECRETS: Final = frozenset(
-    {
-        "access_token",
-        "signing_secrets",
-        "bearer_tokens",
-        "admin_token",
-        "encryption_key",
-        "proxy_url",
-    }
-)
-_UNUSED_VALUE: Final = "http://placeholder"  # good as a token and as an address
-_ENVIRONMENT: Final = Origin("the environment", variables=True)
-_DEEPEST_SETTING: Final = 3
-"""As in sources.web.signing_secrets."""
 _OWN_PREFIX: Final = "RELAY_"
 _SHARED_PREFIXES: Final = ("TIKTOK_", "SEGMENT_")
 """Other programs have variables with these, so that only what is like one of ours is an error."""
 _Placeholders: TypeAlias = "tuple[tuple[tuple[str, ...], str], ...]"
+_PIXEL_CODE: Final = ((*DESTINATION, "pixel_code"), "PIXEL_CODE")
 _PLACEHOLDERS: Final[_Placeholders] = (
     ((*SOURCE, "authentication"), "none"),
-    ((*DESTINATION, "access_token"), _UNUSED_VALUE),
-    ((*DESTINATION, "pixel_code"), "PIXEL_CODE"),
+    ((*DESTINATION, "access_token"), placeholder()),
+    _PIXEL_CODE,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Inspection:
+    """What was read, and everything that is wrong with it.
+
+    Attributes:
+        tree: what was read, with secrets: of a broken configuration, what there is of it.
+        configuration: None when something is wrong.
+        problems: all of them.
+        origin: calls settings by their names.
+        references: where each secret comes from.
+    """
+
+    tree: JsonObject
+    configuration: Configuration | None
+    problems: Sequence[Complaint]
+    origin: Origin
+    references: Mapping[Place, str]
+
+    def usable(self) -> Configuration:
+        """The configuration.
+
+        Raises:
+            ConfigurationError: with every problem.
+        """
+        if self.configuration is None:
+            raise ConfigurationError(told(self.problems, self.origin))
+        return self.configuration
 
 
 def load(environment: Mapping[str, str], config_file: Path | None = None) -> Configuration:
@@ -64,7 +83,7 @@ def load(environment: Mapping[str, str], config_file: Path | None = None) -> Con
     Raises:
         ConfigurationError: with every problem found.
     """
-    return _load(environment, config_file, placeholders=())
+    return inspect(environment, config_file).usable()
 
 
 def load_for_preview(
@@ -76,7 +95,37 @@ def load_for_preview(
         ConfigurationError: with every problem found.
     """
     kept = {name: value for name, value in environment.items() if not _is_credential(name)}
-    return _load(kept, config_file, _PLACEHOLDERS)
+    return inspect(kept, config_file, _PLACEHOLDERS).usable()
+
+
+def inspect(
+    environment: Mapping[str, str],
+    config_file: Path | None = None,
+    placeholders: _Placeholders = (),
+) -> Inspection:
+    """What is configured and what is wrong with it.
+
+    Args:
+        environment: the process's variables.
+        config_file: a TOML file; RELAY_CONFIG names one when this is None.
+        placeholders: stand where nothing is set; when there are any, secrets are not looked for.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or is no TOML.
+    """
+    path = _config_path(environment, config_file)
+    draft = _Draft(environment)
+    if path is None:
+        draft.tree = {"sources": {DEFAULT_SOURCE: {}}, "destinations": {DEFAULT_DESTINATION: {}}}
+        draft.fill(VARIABLES)
+    else:
+        draft.read(path, needed=not placeholders)
+        # for the service itself the environment decides over the file, as containers expect
+        draft.fill(one for one in VARIABLES if one.target[0] == "service")
+    for target, value in placeholders:
+        if path is None or target[0] not in draft.tree:
+            _put(draft.tree, target, value, keep=True)
+    return draft.inspection()
 
 
 def unknown_variables(
@@ -104,42 +153,19 @@ def _known_variables() -> frozenset[str]:
 
 
 def _referred(path: Path) -> frozenset[str]:
-    """The variables that the file names as places of secrets."""
-    names: set[str] = set()
-
-    def noted(reference: object, _where: str) -> str | None:
-        if isinstance(reference, str):
-            names.add(reference.removeprefix("env:"))
-        return None
-
-    _walk(_read_toml(path), (), noted, path.parent)
-    return frozenset(names)
+    """The variables that the file names as places of secrets, each with its twin."""
+    references = References(path.parent, {}, needed=False)
+    references.resolve(read_toml(path)[0])
+    names = [one.removeprefix("env:") for one in references.found.values()]
+    return frozenset([*names, *(f"{name}_FILE" for name in names)])
 
 
 def _is_credential(name: str) -> bool:
     return any(
         name in {variable.name, f"{variable.name}_FILE"}
-        and (variable.target[:2] == SOURCE or variable.target[-1] in _SECRETS)
+        and (variable.target[:2] == SOURCE or variable.target[-1] in SECRETS)
         for variable in VARIABLES
     )
-
-
-def _load(
-    environment: Mapping[str, str], config_file: Path | None, placeholders: _Placeholders
-) -> Configuration:
-    path = _config_path(environment, config_file)
-    if path is None:
-        tree, origin = _from_environment(environment), _ENVIRONMENT
-    else:
-        tree = _from_toml(path, environment, needed=not placeholders)
-        origin = Origin(str(path), variables=False)
-    for target, value in placeholders:
-        if path is None or target[0] not in tree:
-            _put(tree, target, value, keep=True)
-    try:
-        return Configuration.model_validate(tree)
-    except ValidationError as error:
-        raise ConfigurationError(explain(error, origin)) from None
 
 
 def _config_path(environment: Mapping[str, str], config_file: Path | None) -> Path | None:
@@ -147,25 +173,63 @@ def _config_path(environment: Mapping[str, str], config_file: Path | None) -> Pa
     return config_file or (Path(named) if named else None)
 
 
-def _from_environment(environment: Mapping[str, str]) -> JsonObject:
-    tree: JsonObject = {"sources": {DEFAULT_SOURCE: {}}, "destinations": {DEFAULT_DESTINATION: {}}}
-    _fill(tree, VARIABLES, environment)
-    return tree
+class _Draft:
+    """A configuration while it is being read."""
 
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.tree: JsonObject = {}
+        self._environment = environment
+        self._origin = Origin()
+        self._variables: dict[Place, str] = {}
+        self._references: dict[Place, str] = {}
+        self._problems: list[Complaint] = []
 
-def _from_toml(path: Path, environment: Mapping[str, str], *, needed: bool) -> JsonObject:
-    """The file; for the service itself the environment decides over it, as containers expect."""
-    tree = _read_toml(path)
-    _resolve_secrets(tree, path, environment, needed=needed)
-    _fill(tree, [one for one in VARIABLES if one.target[0] == "service"], environment)
-    return tree
+    def read(self, path: Path, *, needed: bool) -> None:
+        """The file, with the secrets that it refers to."""
+        self.tree, lines = read_toml(path)
+        self._origin = Origin(str(path), lines, self._variables)
+        references = References(path.parent, self._environment, needed=needed)
+        references.resolve(self.tree)
+        self._references.update(references.found)
+        self._problems += [self._origin.problem(*one) for one in references.problems.items()]
 
+    def fill(self, variables: Iterable[Variable]) -> None:
+        for variable in variables:
+            try:
+                value = value_of(variable.name, self._environment)
+            except ConfigurationError as error:
+                self._problems.append(Complaint(f"- {error}"))
+                value = (
+                    None if variable.target[-1] not in {*SECRETS, "pixel_code"} else placeholder()
+                )
+            if value is not None:
+                _put(self.tree, variable.target, variable.form(value))
+                self._variables[variable.target] = variable.name
+                self._refers(variable)
 
-def _fill(tree: JsonObject, variables: Sequence[Variable], environment: Mapping[str, str]) -> None:
-    for variable in variables:
-        value = value_of(variable.name, environment)
-        if value is not None:
-            _put(tree, variable.target, variable.content(value))
+    def inspection(self) -> Inspection:
+        configuration = None
+        self._problems += [self._origin.problem(*one) for one in disagreements(self.tree)]
+        try:
+            configuration = Configuration.model_validate(self.tree)
+        except ValidationError as error:
+            self._problems += self._origin.problems(error)
+        return Inspection(
+            self.tree,
+            None if self._problems else configuration,
+            self._problems,
+            self._origin,
+            self._references,
+        )
+
+    def _refers(self, variable: Variable) -> None:
+        """Remembers where a secret that a variable holds comes from."""
+        if variable.target[-1] not in SECRETS:
+            return
+        file = self._environment.get(f"{variable.name}_FILE")
+        found = f"file:{file}" if file else f"env:{variable.name}"
+        only = variable.form("") == [""]
+        self._references[(*variable.target, 0) if only else variable.target] = found
 
 
 def _put(tree: JsonObject, target: tuple[str, ...], value: Json, *, keep: bool = False) -> None:
@@ -178,68 +242,3 @@ def _put(tree: JsonObject, target: tuple[str, ...], value: Json, *, keep: bool =
         branch = below
     if not (keep and target[-1] in branch):
         branch[target[-1]] = value
-
-
-def _read_toml(path: Path) -> JsonObject:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path} is no TOML: {error}") from error
-    except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{path} is no TOML: it is not UTF-8") from error
-    except ValueError as error:
-        raise ConfigurationError(f"{path} holds a number with too many digits") from error
-    except RecursionError as error:
-        raise ConfigurationError(f"{path} is nested too deeply") from error
-
-
-def _resolve_secrets(
-    tree: JsonObject, path: Path, environment: Mapping[str, str], *, needed: bool
-) -> None:
-    """Replaces each secret's reference by the secret, and relative paths by absolute ones."""
-    problems: list[str] = []
-
-    def resolved(reference: object, where: str) -> str | None:
-        kind, _, name = reference.partition(":") if isinstance(reference, str) else ("", "", "")
-        if kind not in {"env", "file"} or not name:
-            problems.append(
-                f'{path}: {where} must say where the secret is found: "env:NAME" or "file:PATH"; '
-                "secrets do not belong in the file"
-            )
-            return None
-        if not needed:
-            return _UNUSED_VALUE
-        if kind == "file":
-            return read_secret_file(path.parent / name, f"{path}: {where}")
-        value = value_of(name, environment)
-        if value is None:
-            problems.append(
-                f"{path}: {where} names the environment variable {name}, which is not set"
-            )
-        return value
-
-    _walk(tree, (), resolved, path.parent)
-    if problems:
-        raise ConfigurationError("\n".join(problems))
-
-
-def _walk(
-    tree: JsonObject,
-    place: tuple[str, ...],
-    resolved: Callable[[object, str], str | None],
-    folder: Path,
-) -> None:
-    for key, value in tree.items():
-        inside = (*place, key)
-        if isinstance(value, dict):
-            if len(inside) < _DEEPEST_SETTING:
-                _walk(value, inside, resolved, folder)
-        elif key in _SECRETS and isinstance(value, list):
-            where = ".".join(inside)
-            tree[key] = [resolved(item, f"{where}[{n}]") for n, item in enumerate(value)]
-        elif key in _SECRETS:
-            tree[key] = resolved(value, ".".join(inside))
-        elif key in {"mappings", "presets_folder"} and isinstance(value, str):
-            tree[key] = str(folder / value)

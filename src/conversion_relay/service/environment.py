@@ -6,13 +6,15 @@ as containers mount secrets. Knows no TOML and checks no value.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from conversion_relay.core.values import Json
 from conversion_relay.errors import ConfigurationError
+from conversion_relay.service.settings import GROUPS
+from conversion_relay.service.settings.kinds import VariableText
 
 DEFAULT_SOURCE: Final = "default"
 DEFAULT_DESTINATION: Final = "tiktok"
@@ -20,181 +22,142 @@ SOURCE: Final = ("sources", DEFAULT_SOURCE)
 DESTINATION: Final = ("destinations", DEFAULT_DESTINATION)
 
 
+def _one(value: str) -> Json:
+    return VariableText(value)
+
+
+def _only(value: str) -> Json:
+    return [value]
+
+
+def _listed(value: str) -> Json:
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """An environment variable: its name, the setting it fills, and what it is for.
+    """An environment variable: its name and the setting it fills.
 
     Attributes:
         name: of the variable.
         target: the setting, as a path in the configuration.
-        meaning: for people.
-        many: the setting is a list and this is its only item.
-        listed: the setting is a list, here with commas between its items.
+        said: for people, where it is not what is said of the setting.
+        form: gives the setting from the value: that itself, a list with it as its only item, or
+            the items that have commas between them.
     """
 
     name: str
     target: tuple[str, ...]
-    meaning: str
-    many: bool = False
-    listed: bool = False
+    said: str = ""
+    form: Callable[[str], Json] = _one
 
-    def content(self, value: str) -> Json:
-        """The setting's value, from the variable's."""
-        if self.listed:
-            return [part.strip() for part in value.split(",") if part.strip()]
-        return [value] if self.many else value
+    @property
+    def meaning(self) -> str:
+        """What it is for, for people."""
+        return self.said or GROUPS[self.target[0]].model_fields[self.target[-1]].description or ""
 
 
 VARIABLES: Final = (
-    Variable("TIKTOK_ACCESS_TOKEN", (*DESTINATION, "access_token"), "TikTok's access token"),
-    Variable("TIKTOK_PIXEL_CODE", (*DESTINATION, "pixel_code"), "the pixel that gets the events"),
-    Variable(
-        "TIKTOK_TEST_EVENT_CODE",
-        (*DESTINATION, "test_event_code"),
-        "send everything as test events with this code",
-    ),
-    Variable("TIKTOK_API_URL", (*DESTINATION, "api_url"), "another API, such as the sandbox"),
-    Variable(
-        "TIKTOK_API_ALLOW_ANY_HOST",
-        (*DESTINATION, "allow_any_api_host"),
-        "allow an API host that is neither TikTok's nor this machine",
-    ),
-    Variable(
-        "TIKTOK_PROXY_URL", (*DESTINATION, "proxy_url"), "an HTTP proxy on the way to TikTok"
-    ),
-    Variable("RELAY_PRESETS", (*DESTINATION, "presets"), "the preset file, by name"),
-    Variable(
-        "RELAY_MAPPINGS", (*DESTINATION, "mappings"), "a file of mappings instead of presets"
-    ),
-    Variable(
-        "RELAY_ON_INVALID_FIELD",
-        (*DESTINATION, "on_invalid_field"),
-        "`omit` an invalid optional field, or `reject` the event as Segment does",
-    ),
-    Variable(
-        "RELAY_DEFAULT_PHONE_REGION",
-        (*DESTINATION, "default_phone_region"),
-        "country of phone numbers without a country code, such as US",
-    ),
-    Variable(
-        "RELAY_LOWER_CASE_EXTERNAL_ID",
-        (*DESTINATION, "lower_case_external_id"),
-        "lower-case user ids before hashing, as Segment does",
-    ),
-    Variable(
-        "RELAY_PARTNER_NAME", (*DESTINATION, "partner_name"), "`partner_name` sent to TikTok"
-    ),
-    Variable(
-        "RELAY_MAX_REQUESTS_IN_FLIGHT",
-        (*DESTINATION, "max_requests_in_flight"),
-        "requests to TikTok at the same time",
-    ),
-    Variable(
-        "RELAY_RETRY_HORIZON",
-        (*DESTINATION, "retry_horizon"),
-        "how long an event is tried before it is a dead letter",
-    ),
+    Variable("TIKTOK_ACCESS_TOKEN", (*DESTINATION, "access_token")),
+    Variable("TIKTOK_PIXEL_CODE", (*DESTINATION, "pixel_code")),
+    Variable("TIKTOK_TEST_EVENT_CODE", (*DESTINATION, "test_event_code")),
+    Variable("TIKTOK_API_URL", (*DESTINATION, "api_url")),
+    Variable("TIKTOK_API_ALLOW_ANY_HOST", (*DESTINATION, "allow_any_api_host")),
+    Variable("TIKTOK_PROXY_URL", (*DESTINATION, "proxy_url")),
+    Variable("RELAY_PRESETS", (*DESTINATION, "presets")),
+    Variable("RELAY_MAPPINGS", (*DESTINATION, "mappings")),
+    Variable("RELAY_ON_INVALID_FIELD", (*DESTINATION, "on_invalid_field")),
+    Variable("RELAY_DEFAULT_PHONE_REGION", (*DESTINATION, "default_phone_region")),
+    Variable("RELAY_LOWER_CASE_EXTERNAL_ID", (*DESTINATION, "lower_case_external_id")),
+    Variable("RELAY_PARTNER_NAME", (*DESTINATION, "partner_name")),
+    Variable("RELAY_MAX_REQUESTS_IN_FLIGHT", (*DESTINATION, "max_requests_in_flight")),
+    Variable("RELAY_RETRY_HORIZON", (*DESTINATION, "retry_horizon")),
     Variable(
         "SEGMENT_SHARED_SECRET",
         (*SOURCE, "signing_secrets"),
-        "the secret Segment signs with (X-Signature)",
-        many=True,
+        said="the secret Segment signs with (X-Signature)",
+        form=_only,
     ),
     Variable(
         "RELAY_BEARER_TOKEN",
         (*SOURCE, "bearer_tokens"),
-        "the token in the Authorization header, needed for batches",
-        many=True,
+        said="the token in the Authorization header, needed for batches",
+        form=_only,
     ),
     Variable(
         "SEGMENT_WRITE_KEY",
         (*SOURCE, "write_keys"),
-        "the write key of Segment's libraries that send to `/v1/…` here",
-        many=True,
+        said="the write key of Segment's libraries that send to `/v1/…` here",
+        form=_only,
     ),
-    Variable(
-        "RELAY_AUTHENTICATION", (*SOURCE, "authentication"), "`none` lets anybody post events"
-    ),
-    Variable(
-        "RELAY_DATABASE_URL", ("service", "database_url"), "where events are kept: `sqlite:///…`"
-    ),
-    Variable("RELAY_ADMIN_TOKEN", ("service", "admin_token"), "opens the admin paths"),
-    Variable(
-        "RELAY_ENCRYPTION_KEY",
-        ("service", "encryption_key"),
-        "base64 of 32 bytes; without it a key file is made beside the database",
-    ),
-    Variable("RELAY_RETENTION", ("service", "retention"), "how long a finished event is kept"),
-    Variable(
-        "RELAY_UNMATCHED_RETENTION",
-        ("service", "unmatched_retention"),
-        "how long an event that no trigger matched is kept",
-    ),
-    Variable(
-        "RELAY_DEAD_LETTER_RETENTION",
-        ("service", "dead_letter_retention"),
-        "how long an event that could not be delivered is kept",
-    ),
-    Variable(
-        "RELAY_LEDGER_RETENTION",
-        ("service", "ledger_retention"),
-        "how long a messageId is recognised, at least",
-    ),
-    Variable(
-        "RELAY_PRESETS_FOLDER", ("service", "presets_folder"), "a folder of own preset files"
-    ),
-    Variable("RELAY_HOST", ("service", "host"), "address to listen on"),
-    Variable("RELAY_PORT", ("service", "port"), "port to listen on"),
-    Variable("RELAY_MAX_BODY_BYTES", ("service", "max_body_bytes"), "largest request, bytes"),
-    Variable("RELAY_MAX_EVENT_BYTES", ("service", "max_event_bytes"), "largest event, bytes"),
-    Variable(
-        "RELAY_MAX_BATCH_EVENTS", ("service", "max_batch_events"), "most events in a request"
-    ),
-    Variable(
-        "RELAY_RECEIVE_SECONDS", ("service", "receive_seconds"), "time to receive a request, s"
-    ),
-    Variable(
-        "RELAY_MAX_CONNECTIONS", ("service", "max_connections"), "most connections at a time"
-    ),
+    Variable("RELAY_AUTHENTICATION", (*SOURCE, "authentication")),
+    Variable("RELAY_DATABASE_URL", ("service", "database_url")),
+    Variable("RELAY_ADMIN_TOKEN", ("service", "admin_token")),
+    Variable("RELAY_ENCRYPTION_KEY", ("service", "encryption_key")),
+    Variable("RELAY_RETENTION", ("service", "retention")),
+    Variable("RELAY_UNMATCHED_RETENTION", ("service", "unmatched_retention")),
+    Variable("RELAY_DEAD_LETTER_RETENTION", ("service", "dead_letter_retention")),
+    Variable("RELAY_LEDGER_RETENTION", ("service", "ledger_retention")),
+    Variable("RELAY_PRESETS_FOLDER", ("service", "presets_folder")),
+    Variable("RELAY_HOST", ("service", "host")),
+    Variable("RELAY_PORT", ("service", "port")),
+    Variable("RELAY_MAX_BODY_BYTES", ("service", "max_body_bytes")),
+    Variable("RELAY_MAX_EVENT_BYTES", ("service", "max_event_bytes")),
+    Variable("RELAY_MAX_BATCH_EVENTS", ("service", "max_batch_events")),
+    Variable("RELAY_MAX_TRACKING_BODY_BYTES", ("service", "max_tracking_body_bytes")),
+    Variable("RELAY_MAX_TRACKING_EVENT_BYTES", ("service", "max_tracking_event_bytes")),
+    Variable("RELAY_MAX_NESTING", ("service", "max_nesting")),
+    Variable("RELAY_MAX_RECEIVING_BYTES", ("service", "max_receiving_bytes")),
+    Variable("RELAY_MAX_REQUESTS", ("service", "max_requests")),
+    Variable("RELAY_MAX_HEADER_BYTES", ("service", "max_header_bytes")),
+    Variable("RELAY_RECEIVE_SECONDS", ("service", "receive_seconds")),
+    Variable("RELAY_MAX_CONNECTIONS", ("service", "max_connections")),
     Variable(
         "RELAY_TRUSTED_PROXIES",
         ("service", "trusted_proxies"),
-        "networks of proxies whose X-Forwarded-For is believed, with commas between them",
-        listed=True,
+        said="networks of proxies whose X-Forwarded-For is believed, with commas between them",
+        form=_listed,
     ),
     Variable(
         "RELAY_CORS_ORIGINS",
         ("service", "cors_origins"),
-        "sites whose pages may post to `/v1/…`, with commas between them",
-        listed=True,
+        said="sites whose pages may post to `/v1/…`, with commas between them; `*` is every site",
+        form=_listed,
     ),
-    Variable("RELAY_LOG_FORMAT", ("service", "log_format"), "`json`, `console` or `auto`"),
+    Variable("RELAY_LOG_FORMAT", ("service", "log_format")),
 )
 CONFIG_VARIABLE: Final = Variable("RELAY_CONFIG", (), "a TOML file of sources and destinations")
 
 
 def value_of(name: str, environment: Mapping[str, str]) -> str | None:
-    """The variable's value, from itself or from the file that NAME_FILE names; empty is unset."""
+    """The variable's value, from itself or from the file that NAME_FILE names; empty is unset.
+
+    Raises:
+        ConfigurationError: both are set, or the file cannot be read.
+    """
     value = environment.get(name) or None
     file = environment.get(f"{name}_FILE") or None
     if value is not None and file is not None:
         raise ConfigurationError(f"both {name} and {name}_FILE are set; keep one of them")
     if file is None:
         return value
-    return read_secret_file(Path(file), f"{name}_FILE")
+    try:
+        return secret_in(Path(file))
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{name}_FILE: {error}") from error
 
 
-def read_secret_file(path: Path, where: str) -> str:
+def secret_in(path: Path) -> str:
     """The content of a file that holds a secret, without surrounding white space.
 
     Raises:
-        ConfigurationError: naming `where` the path comes from.
+        ConfigurationError: saying why it cannot be read.
     """
     try:
         return path.read_text(encoding="utf-8").strip()
     except OSError as error:
-        raise ConfigurationError(f"{where}: {path} cannot be read: {error.strerror}") from error
+        raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{where}: {path} cannot be read: it is not UTF-8") from error
+        raise ConfigurationError(f"{path} cannot be read: it is not UTF-8") from error
     except ValueError as error:  # of a path with a zero byte
-        raise ConfigurationError(f"{where}: this is no path of a file") from error
+        raise ConfigurationError("this is no path of a file") from error

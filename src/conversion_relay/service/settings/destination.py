@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationInfo, field_validator
@@ -19,6 +19,8 @@ from conversion_relay.service.settings.kinds import (
     Secret,
     Settings,
     TimeText,
+    Truth,
+    Whole,
     duration_of,
     is_address,
 )
@@ -30,35 +32,78 @@ class SharingSettings(Settings):
     Fields are named as they stand in the request, such as `user.email` or `page.referrer`.
     """
 
-    leave_out: tuple[PlainText, ...] = ()
-    hash: tuple[PlainText, ...] = ()
-    strip_url_parameters: tuple[PlainText, ...] = ()
-    truncate_ip: bool = False
-    limited_data_use: Literal["as_mapped", "always", "by_region"] = "as_mapped"
-    limited_data_use_regions: tuple[PlainText, ...] = ()
-    limited_data_use_when_unknown: bool = True
+    leave_out: tuple[PlainText, ...] = Field(default=(), description="fields that are not sent")
+    hash: tuple[PlainText, ...] = Field(
+        default=(), description="fields that are sent as SHA-256 only"
+    )
+    strip_url_parameters: tuple[PlainText, ...] = Field(
+        default=(),
+        description="query parameters that are taken out of every address",
+    )
+    truncate_ip: Truth = Field(default=False, description="cut the last part off the visitor's ip")
+    limited_data_use: Literal["as_mapped", "always", "by_region"] = Field(
+        default="as_mapped",
+        description="when TikTok's limited data use is set: `as_mapped`, `always`, or `by_region`",
+    )
+    limited_data_use_regions: tuple[PlainText, ...] = Field(
+        default=(), description="the regions of `by_region`, such as US-CA"
+    )
+    limited_data_use_when_unknown: Truth = Field(
+        default=True, description="with `by_region`, set it where the region is not known"
+    )
 
 
 class DestinationSettings(Settings):
     """One TikTok pixel and what is sent to it."""
 
-    pixel_code: PlainText
-    access_token: Secret
-    test_event_code: PlainText | None = None
-    allow_any_api_host: bool = False
-    api_url: ApiUrl = TIKTOK_API_URL
-    proxy_url: Secret | None = None
-    presets: PlainText = "tiktok-conversions"
-    mappings: FilePath | None = None
-    on_invalid_field: OnInvalidField = OnInvalidField.OMIT
-    default_phone_region: PhoneRegion | None = None
-    lower_case_external_id: bool = True
-    partner_name: PlainText | None = None
-    max_requests_in_flight: Annotated[int, Field(ge=1, le=64)] = 4
-    retry_horizon: TimeText = "7d"
-    consent_categories: tuple[PlainText, ...] = ()
-    consent_when_missing: Literal["suppress", "send"] = "suppress"
-    sharing: SharingSettings = SharingSettings()
+    pixel_code: PlainText = Field(description="the pixel that gets the events")
+    access_token: Secret = Field(description="TikTok's access token")
+    test_event_code: PlainText | None = Field(
+        default=None, description="send everything as test events with this code"
+    )
+    allow_any_api_host: Truth = Field(
+        default=False, description="allow an API host that is neither TikTok's nor this machine"
+    )
+    api_url: ApiUrl = Field(default=TIKTOK_API_URL, description="another API, such as the sandbox")
+    proxy_url: Secret | None = Field(
+        default=None, description="an HTTP proxy on the way to TikTok"
+    )
+    presets: PlainText = Field(
+        default="tiktok-conversions", description="the preset file, by name"
+    )
+    mappings: FilePath | None = Field(
+        default=None, description="a file of mappings instead of presets"
+    )
+    on_invalid_field: OnInvalidField = Field(
+        default=OnInvalidField.OMIT,
+        description="`omit` an invalid optional field, or `reject` the event as Segment does",
+    )
+    default_phone_region: PhoneRegion | None = Field(
+        default=None, description="country of phone numbers without a country code, such as US"
+    )
+    lower_case_external_id: Truth = Field(
+        default=True, description="lower-case user ids before hashing, as Segment does"
+    )
+    partner_name: PlainText | None = Field(
+        default=None, description="`partner_name` sent to TikTok"
+    )
+    max_requests_in_flight: Whole = Field(
+        default=4, description="requests to TikTok at the same time", ge=1, le=64
+    )
+    retry_horizon: TimeText = Field(
+        default="7d", description="how long an event is tried before it is a dead letter"
+    )
+    consent_categories: tuple[PlainText, ...] = Field(
+        default=(),
+        description="categories that must all be consented to before an event is sent",
+    )
+    consent_when_missing: Literal["suppress", "send"] = Field(
+        default="suppress",
+        description="what to do with an event that says nothing of consent: `suppress` or `send`",
+    )
+    sharing: SharingSettings = Field(
+        default=SharingSettings(), description="what of an event is shared"
+    )
 
     @property
     def horizon(self) -> timedelta:

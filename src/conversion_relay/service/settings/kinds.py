@@ -1,6 +1,7 @@
 """Kinds of settings: texts, secrets, times, addresses, networks; each with its check.
 
-Knows no group of settings, no file and no environment.
+Beside its check, each kind says in JSON Schema what a TOML file may hold there. Knows no group of
+settings, no file and no environment.
 """
 
 from __future__ import annotations
@@ -13,7 +14,16 @@ from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 import phonenumbers
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticKnownError
 
 from conversion_relay.service.durations import read_duration
 
@@ -32,6 +42,25 @@ class Settings(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True
     )
+
+
+class VariableText(str):
+    """The value of an environment variable: the only text that may stand for a number."""
+
+    __slots__ = ()
+
+
+def _number(value: object) -> object:
+    """Not a truth value, and no text of a file: there, a number is written as one."""
+    if isinstance(value, bool) or (isinstance(value, str) and not isinstance(value, VariableText)):
+        raise PydanticKnownError("int_type")
+    return value
+
+
+def _truth(value: object) -> object:
+    if not isinstance(value, bool | VariableText):
+        raise PydanticKnownError("bool_type")
+    return value
 
 
 def _checked_region(region: str) -> str:
@@ -56,9 +85,9 @@ def plain_text(text: str) -> str:
     return text
 
 
-def _checked_path(path: Path) -> Path:
-    plain_text(str(path))
-    return path
+def _checked_path(path: object) -> object:
+    """Looked at as a text: as a path, an empty one would be the present folder."""
+    return plain_text(path) if isinstance(path, str) else path
 
 
 def _secret_text(secret: SecretStr) -> SecretStr:
@@ -86,7 +115,7 @@ def duration_of(text: str) -> timedelta:
 
 
 def _checked_time(text: str) -> str:
-    if not _SHORTEST_TIME <= duration_of(text) <= _LONGEST_TIME:
+    if not _SHORTEST_TIME <= duration_of(plain_text(text)) <= _LONGEST_TIME:
         message = (
             f"must be {_SHORTEST_TIME // timedelta(minutes=1)}m at least and "
             f"{_LONGEST_TIME.days}d at most"
@@ -134,14 +163,28 @@ def _checked_network(network: str) -> str:
         raise ValueError(message) from None
 
 
-PlainText = Annotated[str, AfterValidator(plain_text)]
-Secret = Annotated[SecretStr, AfterValidator(_secret_text)]
-SecretList = Annotated[SecretStr, AfterValidator(_secret_list)]
-TimeText = Annotated[str, AfterValidator(_checked_time)]
-FilePath = Annotated[Path, AfterValidator(_checked_path)]
-ApiUrl = Annotated[str, AfterValidator(_checked_api_url)]
-DatabaseUrl = Annotated[str, AfterValidator(_checked_database_url)]
-PhoneRegion = Annotated[str, AfterValidator(_checked_region)]
-Origin = Annotated[str, AfterValidator(_checked_origin)]
-Network = Annotated[str, AfterValidator(_checked_network)]
-Port = Annotated[int, Field(ge=1, le=65535)]
+def _text(pattern: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern})
+
+
+_ONE_LINE: Final = _text(r"^\S([^\x00-\x1f\x7f]*\S)?$")
+_REFERENCE: Final = _text("^(env|file):.+$")
+"""Where a secret is found; the secret itself does not belong in the file."""
+
+Whole = Annotated[int, BeforeValidator(_number)]
+Decimal = Annotated[float, BeforeValidator(_number)]
+Truth = Annotated[bool, BeforeValidator(_truth)]
+PlainText = Annotated[str, AfterValidator(plain_text), _ONE_LINE]
+Secret = Annotated[SecretStr, AfterValidator(_secret_text), _REFERENCE]
+SecretList = Annotated[SecretStr, AfterValidator(_secret_list), _REFERENCE]
+TimeText = Annotated[
+    str, AfterValidator(_checked_time), _text(r"^[0-9]{1,6}(\.[0-9]{1,3})?[smhd]$")
+]
+FilePath = Annotated[Path, BeforeValidator(_checked_path), _ONE_LINE]
+ApiUrl = Annotated[str, AfterValidator(_checked_api_url), _text(r"^https?://[^\s@?#\\]+$")]
+DatabaseUrl = Annotated[str, AfterValidator(_checked_database_url), _text("^sqlite:///.+$")]
+PhoneRegion = Annotated[str, AfterValidator(_checked_region), _text("^[A-Za-z]{2}$")]
+Origin = Annotated[str, AfterValidator(_checked_origin), _text(r"^(\*|https?://[^\s/?#@\\]+)$")]
+Network = Annotated[str, AfterValidator(_checked_network), _text(r"^[0-9A-Fa-f.:]+(/[0-9.]+)?$")]
+Port = Annotated[int, Field(ge=1, le=65535), BeforeValidator(_number)]
+Count = Annotated[int, Field(ge=1), BeforeValidator(_number)]

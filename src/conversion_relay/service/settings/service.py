@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -11,6 +11,7 @@ from conversion_relay.service.settings.kinds import (
     ANY_ORIGIN,
     SQLITE_URL,
     DatabaseUrl,
+    Decimal,
     FilePath,
     Network,
     Origin,
@@ -20,6 +21,7 @@ from conversion_relay.service.settings.kinds import (
     SecretList,
     Settings,
     TimeText,
+    Whole,
     duration_of,
 )
 from conversion_relay.service.store.port import Retention
@@ -28,30 +30,70 @@ from conversion_relay.service.store.port import Retention
 class ServiceSettings(Settings):
     """The service itself."""
 
-    host: PlainText = "127.0.0.1"
-    port: Port = 8080
-    database_url: DatabaseUrl = "sqlite:///relay-data/relay.db"
-    admin_token: Secret | None = None
-    encryption_key: SecretList | None = None
-    retention: TimeText = "7d"
-    unmatched_retention: TimeText = "24h"
-    dead_letter_retention: TimeText = "30d"
-    ledger_retention: TimeText = "14d"
-    presets_folder: FilePath | None = None
-    max_body_bytes: Annotated[int, Field(ge=1024)] = 32 * 1024 * 1024
-    max_event_bytes: Annotated[int, Field(ge=256)] = 64 * 1024
-    max_batch_events: Annotated[int, Field(ge=1)] = 4000
-    max_tracking_body_bytes: Annotated[int, Field(ge=1024)] = 500 * 1024
-    max_tracking_event_bytes: Annotated[int, Field(ge=256)] = 32 * 1024
-    max_nesting: Annotated[int, Field(ge=8, le=200)] = 64
-    max_receiving_bytes: Annotated[int, Field(ge=1024 * 1024)] = 96 * 1024 * 1024
-    max_requests: Annotated[int, Field(ge=1)] = 512
-    max_connections: Annotated[int, Field(ge=8)] = 4096
-    max_header_bytes: Annotated[int, Field(ge=1024, le=1024 * 1024)] = 32 * 1024
-    receive_seconds: Annotated[float, Field(gt=0, le=600, allow_inf_nan=False)] = 30.0
-    trusted_proxies: tuple[Network, ...] = ()
-    cors_origins: tuple[Origin, ...] = (ANY_ORIGIN,)
-    log_format: Literal["auto", "json", "console"] = "auto"
+    host: PlainText = Field(default="127.0.0.1", description="address to listen on")
+    port: Port = Field(default=8080, description="port to listen on")
+    database_url: DatabaseUrl = Field(
+        default="sqlite:///relay-data/relay.db", description="where events are kept: `sqlite:///…`"
+    )
+    admin_token: Secret | None = Field(default=None, description="opens the admin paths")
+    encryption_key: SecretList | None = Field(
+        default=None,
+        description="base64 of 32 bytes; without it a key file is made beside the database",
+    )
+    retention: TimeText = Field(default="7d", description="how long a finished event is kept")
+    unmatched_retention: TimeText = Field(
+        default="24h", description="how long an event that no trigger matched is kept"
+    )
+    dead_letter_retention: TimeText = Field(
+        default="30d", description="how long an event that could not be delivered is kept"
+    )
+    ledger_retention: TimeText = Field(
+        default="14d", description="how long a messageId is recognised, at least"
+    )
+    presets_folder: FilePath | None = Field(
+        default=None, description="a folder of own preset files"
+    )
+    max_body_bytes: Whole = Field(
+        default=32 * 1024 * 1024, description="largest request of a webhook, bytes", ge=1024
+    )
+    max_event_bytes: Whole = Field(
+        default=64 * 1024, description="largest event of a webhook, bytes", ge=256
+    )
+    max_batch_events: Whole = Field(default=4000, description="most events in a request", ge=1)
+    max_tracking_body_bytes: Whole = Field(
+        default=500 * 1024, description="largest request to `/v1/…`, bytes", ge=1024
+    )
+    max_tracking_event_bytes: Whole = Field(
+        default=32 * 1024, description="largest event to `/v1/…`, bytes", ge=256
+    )
+    max_nesting: Whole = Field(
+        default=64, description="how deeply an event may nest", ge=8, le=200
+    )
+    max_receiving_bytes: Whole = Field(
+        default=96 * 1024 * 1024,
+        description="most memory for requests that are being received, bytes",
+        ge=1024 * 1024,
+    )
+    max_requests: Whole = Field(
+        default=512, description="most requests being answered at a time", ge=1
+    )
+    max_connections: Whole = Field(default=4096, description="most connections at a time", ge=8)
+    max_header_bytes: Whole = Field(
+        default=32 * 1024, description="largest head of a request, bytes", ge=1024, le=1024 * 1024
+    )
+    receive_seconds: Decimal = Field(
+        default=30.0, description="time to receive a request, s", gt=0, le=600, allow_inf_nan=False
+    )
+    trusted_proxies: tuple[Network, ...] = Field(
+        default=(), description="networks of proxies whose X-Forwarded-For is believed"
+    )
+    cors_origins: tuple[Origin, ...] = Field(
+        default=(ANY_ORIGIN,),
+        description="sites whose pages may post to `/v1/…`; `*` is every site",
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="`json`, `console` or `auto`"
+    )
 
     @field_validator("dead_letter_retention", "ledger_retention")
     @classmethod

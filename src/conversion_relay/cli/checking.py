@@ -1,0 +1,50 @@
+"""The commands about the configuration: `check` and `schema`; and what `serve` begins with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from conversion_relay.cli.speaking import (
+    ConfigOption,
+    complain,
+    environment,
+    explained,
+    say,
+    warn_of_unknown_variables,
+)
+from conversion_relay.service.checks import checked
+from conversion_relay.service.configuration import inspect
+from conversion_relay.service.overview import overview
+from conversion_relay.service.schema import schema_text
+from conversion_relay.service.settings import Configuration
+from conversion_relay.service.targets import examine
+
+
+def check(config: ConfigOption = None) -> None:
+    """Show what is configured, or everything that is wrong with it. Starts nothing."""
+    with explained():
+        inspection = inspect(environment(), config)
+        warn_of_unknown_variables(config)
+        found = checked(inspection, examine)
+        for warning in found.warnings:
+            complain(f"conversion-relay: warning: {warning}")
+        say(f"The configuration ({inspection.origin.name}) can be used.")
+        for line in overview(found.configuration, inspection.references, found.examined):
+            say(line)
+
+
+def schema() -> None:
+    """Print the JSON Schema of the TOML file, for editors."""
+    with explained():
+        say(schema_text().rstrip("\n"))
+
+
+def usable_configuration(config: Path | None) -> Configuration:
+    """The configuration, once everything about it is known to be usable.
+
+    Raises:
+        ConfigurationError: with every problem.
+    """
+    inspection = inspect(environment(), config)
+    warn_of_unknown_variables(config)
+    return checked(inspection, examine).configuration

@@ -1,0 +1,175 @@
+"""Everything that is wrong with a configuration, and what of it is probably not meant.
+
+What only a destination knows (its mappings, the fields that it shares) is asked of the caller.
+Opens no database and sends nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from pydantic import ValidationError
+
+from conversion_relay.core.values import JsonObject
+from conversion_relay.errors import ConfigurationError
+from conversion_relay.service.complaints import Complaint, Origin, told
+from conversion_relay.service.configuration import Inspection
+from conversion_relay.service.references import placeholder
+from conversion_relay.service.settings import (
+    LOOPBACK_HOSTS,
+    Configuration,
+    DestinationSettings,
+    ServiceSettings,
+    SourceSettings,
+)
+from conversion_relay.service.settings.kinds import ANY_ORIGIN
+from conversion_relay.service.toml_lines import Place
+
+_ASKED_OF_THE_DESTINATION: Final = ("presets", "mappings", "sharing")
+_EVERYBODY_IS_A_PROXY: Final = (
+    "service.trusted_proxies names everybody, so that no visitor can be told from a proxy"
+)
+_NOBODY_IS_A_PROXY: Final = (
+    "the service listens on this machine only, so that what reaches it is a proxy; none is named "
+    "in service.trusted_proxies (RELAY_TRUSTED_PROXIES), and so no visitor's ip is found"
+)
+Finding: TypeAlias = "tuple[Place, str]"
+"""The setting, and a sentence that goes on from its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What a destination says of its settings; places are those inside its table.
+
+    Attributes:
+        mappings: how many there are.
+        problems: why it cannot be used.
+        warnings: what is probably not meant.
+    """
+
+    mappings: int
+    problems: Sequence[Finding] = ()
+    warnings: Sequence[Finding] = ()
+
+
+Examine: TypeAlias = Callable[[DestinationSettings, Path | None], Examined]
+"""Looks at the settings of a destination; the path is the folder of presets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A configuration that can be used.
+
+    Attributes:
+        configuration: as it is.
+        examined: by the name of the destination.
+        warnings: what is probably not meant.
+    """
+
+    configuration: Configuration
+    examined: Mapping[str, Examined]
+    warnings: Sequence[str]
+
+
+def checked(inspection: Inspection, examine: Examine) -> Checked:
+    """What is configured.
+
+    Raises:
+        ConfigurationError: with every problem, those of presets and sharing included.
+    """
+    tree, origin = inspection.tree, inspection.origin
+    folder = _presets_folder(tree)
+    examined = {name: examine(one, folder) for name, one in _destinations(tree)}
+    problems = [*inspection.problems, *_problems(examined, folder, origin)]
+    if problems:
+        raise ConfigurationError(told(problems, origin))
+    configuration = inspection.usable()
+    warnings = [*_dangers(configuration)]
+    for name, one in examined.items():
+        warnings += [(("destinations", name, *place), text) for place, text in one.warnings]
+    sentences = [origin.problem(*one).sentence.removeprefix("- ") for one in warnings]
+    return Checked(configuration, examined, sentences)
+
+
+def _presets_folder(tree: JsonObject) -> Path | None:
+    service = tree.get("service")
+    folder = service.get("presets_folder") if isinstance(service, dict) else None
+    return Path(folder) if isinstance(folder, str) else None
+
+
+def _problems(
+    examined: Mapping[str, Examined], folder: Path | None, origin: Origin
+) -> Iterator[Complaint]:
+    """Without a folder, no preset in it is a problem of its own."""
+    missing = folder is not None and not folder.is_dir()
+    if missing:
+        yield origin.problem(("service", "presets_folder"), f"{folder} is no folder")
+    for name, one in examined.items():
+        for place, sentence in one.problems:
+            if not (missing and place == ("presets",)):
+                yield origin.problem(("destinations", name, *place), sentence)
+
+
+def _destinations(tree: JsonObject) -> Iterator[tuple[str, DestinationSettings]]:
+    destinations = tree.get("destinations")
+    for name, table in (destinations if isinstance(destinations, dict) else {}).items():
+        if isinstance(table, dict):
+            yield name, _what_is_sound(table)
+
+
+def _what_is_sound(table: JsonObject) -> DestinationSettings:
+    """What can be examined of a destination, however broken the rest of it is."""
+    kept: JsonObject = {"pixel_code": "PIXEL_CODE", "access_token": placeholder()}
+    sound = DestinationSettings.model_validate(kept)
+    for key in _ASKED_OF_THE_DESTINATION:
+        if key in table:
+            try:
+                sound = DestinationSettings.model_validate({**kept, key: table[key]})
+            except ValidationError:  # said already
+                continue
+            kept[key] = table[key]
+    return sound
+
+
+def _dangers(configuration: Configuration) -> Iterator[Finding]:
+    service = configuration.service
+    for name, source in configuration.sources.items():
+        for key, sentence in _dangers_of_source(source, service):
+            yield ("sources", name, key), sentence
+    reached = {
+        one for name in configuration.sources for one in configuration.destinations_of(name)
+    }
+    for name, destination in configuration.destinations.items():
+        if name not in reached:
+            yield ("destinations", name), "no source sends to it"
+        for key, sentence in _dangers_of_destination(destination):
+            yield ("destinations", name, key), sentence
+    if ANY_ORIGIN in service.cors_origins and len(service.cors_origins) > 1:
+        sentence = '"*" allows every site, so that the others beside it have no effect'
+        yield ("service", "cors_origins"), sentence
+
+
+def _dangers_of_source(
+    source: SourceSettings, service: ServiceSettings
+) -> Iterator[tuple[str, str]]:
+    if source.authentication == "none":
+        yield "authentication", "anybody who reaches the webhook can post conversions"
+    if source.visitor_ip != "connection":
+        return
+    if any(ip_network(network).prefixlen == 0 for network in service.trusted_proxies):
+        yield "visitor_ip", _EVERYBODY_IS_A_PROXY
+    elif not service.trusted_proxies and service.host in LOOPBACK_HOSTS:
+        yield "visitor_ip", _NOBODY_IS_A_PROXY
+
+
+def _dangers_of_destination(settings: DestinationSettings) -> Iterator[tuple[str, str]]:
+    if settings.test_event_code is not None:
+        yield "test_event_code", "everything is sent as test events, which TikTok does not count"
+    if settings.allow_any_api_host:
+        yield "allow_any_api_host", "the access token may be sent to a host that is not TikTok's"
+    if settings.mappings is not None and "presets" in settings.model_fields_set:
+        yield "presets", "has no effect beside mappings"

@@ -1,0 +1,113 @@
+"""The secrets of a TOML file: it says where they are found, `"env:NAME"` or `"file:PATH"`.
+
+A secret that stands in the file itself is refused, unread. Checks nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from conversion_relay.core.values import Json, JsonObject
+from conversion_relay.errors import ConfigurationError
+from conversion_relay.service.environment import secret_in, value_of
+from conversion_relay.service.settings import GROUPS
+from conversion_relay.service.toml_lines import Place
+
+SECRETS: Final = frozenset(
+    {
+        "access_token",
+        "signing_secrets",
+        "bearer_tokens",
+        "write_keys",
+        "admin_token",
+        "encryption_key",
+        "proxy_url",
+    }
+)
+_PATHS: Final = ("mappings", "presets_folder")
+_LITERAL: Final = (
+    'must say where the secret is found: "env:NAME" or "file:PATH"; secrets do not belong in the '
+    "file"
+)
+
+
+def placeholder(number: int = 0) -> str:
+    """Stands where a secret is not known: good as a token and as an address, never twice."""
+    return f"http://placeholder/{number}"
+
+
+@dataclass(frozen=True, slots=True)
+class References:
+    """Puts secrets in the place of their references, and absolute paths in that of relative ones.
+
+    Attributes:
+        folder: of the file; relative paths begin there.
+        environment: the process's variables.
+        needed: the secrets themselves; otherwise placeholders are as good.
+        found: the references, by their place.
+        problems: sentences about references that lead nowhere, by their place.
+    """
+
+    folder: Path
+    environment: Mapping[str, str]
+    needed: bool
+    found: dict[Place, str] = field(default_factory=dict)
+    problems: dict[Place, str] = field(default_factory=dict)
+
+    def resolve(self, tree: JsonObject) -> None:
+        """Changes the tree; where a reference leads nowhere, a placeholder stands."""
+        for place, table in tables(tree):
+            for key in SECRETS & table.keys():
+                value = table[key]
+                if isinstance(value, list):
+                    items = enumerate(value)
+                    table[key] = [self._secret((*place, key, n), item) for n, item in items]
+                else:
+                    table[key] = self._secret((*place, key), value)
+            for key in _PATHS:
+                path = table.get(key)
+                if isinstance(path, str) and path == path.strip() != "":
+                    table[key] = str(self.folder / path)
+
+    def _secret(self, place: Place, reference: Json) -> str:
+        kind, name = _parts(reference)
+        self.found[place] = f"{kind}:{name}" if kind else ""
+        unknown = placeholder(len(self.found))
+        if not kind:
+            self.problems[place] = _LITERAL
+        if not kind or not self.needed:
+            return unknown
+        try:
+            if kind == "file":
+                return secret_in(self.folder / name)
+            value = value_of(name, self.environment)
+        except ConfigurationError as error:
+            self.problems[place] = str(error)
+            return unknown
+        if value is None:
+            self.problems[place] = f"names the environment variable {name}, which is not set"
+            return unknown
+        return value
+
+
+def _parts(reference: Json) -> tuple[str, str]:
+    """Kind and name of a reference; empty when it is none."""
+    kind, _, name = reference.partition(":") if isinstance(reference, str) else ("", "", "")
+    return (kind, name) if kind in {"env", "file"} and name else ("", "")
+
+
+def tables(tree: JsonObject) -> Iterator[tuple[Place, JsonObject]]:
+    """The tables of settings that may hold secrets, with their places."""
+    for group in GROUPS:
+        inside = tree.get(group)
+        if not isinstance(inside, dict):
+            continue
+        if group == "service":
+            yield (group,), inside
+            continue
+        for name, table in inside.items():
+            if isinstance(table, dict):
+                yield (group, name), table

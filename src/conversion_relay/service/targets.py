@@ -1,0 +1,134 @@
+"""The configured destinations as the core sees them; the composition root's list of partners.
+
+With `app` the only file that names concrete destinations. Reads preset files; opens nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from conversion_relay.core.filters import ConsentRule, WithoutConsent
+from conversion_relay.core.plan import Target
+from conversion_relay.core.preset import PresetDefinition, compile_presets
+from conversion_relay.destinations.tiktok import sharing_checks
+from conversion_relay.destinations.tiktok.protocol import TikTokDestination
+from conversion_relay.destinations.tiktok.sharing import LimitedDataUse, Sharing
+from conversion_relay.destinations.tiktok.web_event import TikTokSettings
+from conversion_relay.errors import ConfigurationError, PresetError
+from conversion_relay.service.checks import Examined, Finding
+from conversion_relay.service.preset_files import presets_folder, read_mappings, read_preset_set
+from conversion_relay.service.settings import (
+    Configuration,
+    DestinationSettings,
+    SharingSettings,
+)
+
+_ONE_EACH: Final = re.compile(r"\n(?! )")
+"""A problem with a trigger goes on below with an excerpt, which is indented."""
+Place: TypeAlias = tuple[str, ...]
+"""The keys on the way to a setting."""
+
+
+def build_targets(
+    configuration: Configuration, mappings: Path | None = None
+) -> tuple[Target, ...]:
+    """The configured destinations with their presets compiled.
+
+    Args:
+        configuration: of the service.
+        mappings: a file of mappings that takes the place of every configured preset.
+
+    Raises:
+        ConfigurationError: what is to be shared cannot be, with every problem.
+        PresetError: a preset file cannot be used, with every problem.
+    """
+    problems = [f"- {'.'.join(place)}: {what}" for place, what in sharing_problems(configuration)]
+    if problems:
+        raise ConfigurationError("\n".join(["The configuration cannot be used:", *problems]))
+    folder = configuration.service.presets_folder
+    return tuple(
+        _target(name, settings, folder, mappings)
+        for name, settings in configuration.destinations.items()
+    )
+
+
+def examine(settings: DestinationSettings, folder: Path | None) -> Examined:
+    """What the destination says of its settings; `folder` is the configured one of presets."""
+    sharing = _sharing(settings.sharing)
+    problems: list[Finding] = [
+        (("sharing", key), what) for key, what in sharing_checks.sharing_problems(sharing)
+    ]
+    warnings: list[Finding] = [
+        (("sharing", key), what) for key, what in sharing_checks.sharing_warnings(sharing)
+    ]
+    try:
+        count = len(_target("", settings, folder, None).presets)
+    except PresetError as error:
+        setting, count = "presets" if settings.mappings is None else "mappings", 0
+        problems += [((setting,), one) for one in _ONE_EACH.split(str(error))]
+    return Examined(count, problems, warnings)
+
+
+def sharing_problems(configuration: Configuration) -> Iterator[tuple[Place, str]]:
+    """The place of each setting of sharing that the destination cannot use, and a sentence."""
+    yield from _said_of_sharing(configuration, sharing_checks.sharing_problems)
+
+
+def sharing_warnings(configuration: Configuration) -> Iterator[tuple[Place, str]]:
+    """The same of what can be used, and is probably not meant."""
+    yield from _said_of_sharing(configuration, sharing_checks.sharing_warnings)
+
+
+def _said_of_sharing(
+    configuration: Configuration, check: Callable[[Sharing], Iterable[tuple[str, str]]]
+) -> Iterator[tuple[Place, str]]:
+    for name, settings in configuration.destinations.items():
+        for key, sentence in check(_sharing(settings.sharing)):
+            yield ("destinations", name, "sharing", key), sentence
+
+
+def _sharing(settings: SharingSettings) -> Sharing:
+    return Sharing(
+        leave_out=settings.leave_out,
+        hash=settings.hash,
+        strip_url_parameters=settings.strip_url_parameters,
+        truncate_ip=settings.truncate_ip,
+        limited_data_use=LimitedDataUse(settings.limited_data_use),
+        limited_data_use_regions=settings.limited_data_use_regions,
+        limited_data_use_when_unknown=settings.limited_data_use_when_unknown,
+    )
+
+
+def _target(
+    name: str, settings: DestinationSettings, folder: Path | None, mappings: Path | None
+) -> Target:
+    destination = TikTokDestination(
+        TikTokSettings(
+            pixel_code=settings.pixel_code,
+            test_event_code=settings.test_event_code,
+            default_phone_region=settings.default_phone_region,
+            lower_case_external_id=settings.lower_case_external_id,
+            partner_name=settings.partner_name,
+            sharing=_sharing(settings.sharing),
+        )
+    )
+    definitions, origin = _definitions(settings, folder, mappings)
+    presets = compile_presets(definitions, destination.actions, origin)
+    consent = ConsentRule(
+        settings.consent_categories, WithoutConsent(settings.consent_when_missing)
+    )
+    return Target(name, destination, presets, settings.on_invalid_field, consent)
+
+
+def _definitions(
+    settings: DestinationSettings, folder: Path | None, mappings: Path | None
+) -> tuple[tuple[PresetDefinition, ...], str]:
+    """The presets of a destination, and where they come from."""
+    own = mappings or settings.mappings
+    if own is not None:
+        return read_mappings(own), str(own)
+    found = presets_folder(folder)
+    return read_preset_set(settings.presets, found), f"{settings.presets}.json"
