@@ -10,7 +10,7 @@ ONCE ?=
 # What `make test-faults` tries: full, or short as CI does (at most ten minutes on two slow cores).
 FAULTS ?= full
 
-.PHONY: help demo run test test-faults check fuzz format bench lock clean
+.PHONY: help demo run test clients test-faults check fuzz format bench lock clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
@@ -34,6 +34,11 @@ test: $(READY)  ## The whole test suite with coverage
 	$(BIN)/coverage run -m pytest $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS)) $(ARGS)
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --format=total | sed 's/^/coverage, percent: /'
+
+clients: $(READY)  ## Segment's client for Node, for the tests that use it (needs npm)
+	mkdir -p $(VENV)/clients
+	cp tests/clients/package.json $(VENV)/clients/
+	npm install --prefix $(VENV)/clients --no-package-lock --no-audit --no-fund --ignore-scripts --omit=optional
 
 test-faults: $(READY)  ## Kills, power cuts, outages: a line of figures each; FAULTS=short takes minutes
 	RELAY_TEST_FAULTS=$(FAULTS) $(BIN)/pytest -q -p no:cacheprovider tests/faults $(ARGS)

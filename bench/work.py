@@ -16,10 +16,10 @@ from conversion_relay.core.event import SegmentEvent
 from conversion_relay.core.mapping import compile_mapping
 from conversion_relay.core.plan import plan
 from conversion_relay.core.values import JsonObject
-from conversion_relay.service.app import build_targets
 from conversion_relay.service.configuration import load_for_preview
 from conversion_relay.service.preset_files import presets_folder, read_preset_set
 from conversion_relay.service.sealing import KEY_BYTES, Sealer
+from conversion_relay.service.targets import build_targets
 from core.mapping.interpreter import interpret
 from support.events import order
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -95,6 +96,25 @@ def test_preview_reads_a_file_and_needs_no_credentials(tmp_path: Path) -> None:
     assert isinstance(body["data"], list)
     assert len(body["data"]) == 1
     assert second == {"messageId": "m-2", "deliveries": [], "warnings": [], "rejections": []}
+
+
+def test_preview_shows_what_is_shared_and_explains_it(tmp_path: Path) -> None:
+    config = tmp_path / "relay.toml"
+    config.write_text(
+        '[destinations.eu]\npixel_code = "P"\naccess_token = "env:T"\n'
+        '[destinations.eu.sharing]\nleave_out = ["user"]\n'
+    )
+    told = ndjson(order("m-1"), order("m-2", integrations={"eu": False}))
+    result = run("preview", "--config", str(config), "--explain", text=told)
+    assert result.exit_code == 0
+    assert "destinations.eu.sharing.leave_out leaves nothing by which" in result.stderr
+    first, second = shown(result)
+    assert '"user": {}' in json.dumps(first["deliveries"])
+    assert '"field": "user"' in json.dumps(first["explanation"])
+    assert "suppressions" not in first
+    assert second["deliveries"] == []
+    assert second["explanation"] == second["suppressions"]
+    assert "says false for this destination" in json.dumps(second["suppressions"])
 
 
 def test_preview_reads_standard_input_and_skips_empty_lines() -> None:
@@ -240,6 +260,49 @@ def test_every_mistake_of_a_mapping_is_named(tmp_path: Path) -> None:
     assert result.exit_code == 2
     for part in (str(file), "Registration", "column 7", "/event/@nope", "/x/@if"):
         assert part in result.stderr
+
+
+TWO_SOURCES = """
+[sources.web]
+authentication = "none"
+destinations = ["one"]
+match_keys = true
+[sources.app]
+authentication = "none"
+[destinations.one]
+pixel_code = "P1"
+access_token = "env:TOKEN"
+[destinations.two]
+pixel_code = "P2"
+access_token = "env:TOKEN"
+"""
+
+
+@pytest.mark.parametrize(
+    ("source", "destinations", "has_email"),
+    [("web", ["one"], True), ("app", ["one", "two"], False), ("", ["one", "two"], False)],
+)
+def test_a_preview_for_a_source(
+    tmp_path: Path, source: str, destinations: Sequence[str], *, has_email: bool
+) -> None:
+    file = tmp_path / "relay.toml"
+    file.write_text(TWO_SOURCES, "utf-8")
+    bare = order("o-1", context={})
+    told: JsonObject = {"type": "identify", "userId": bare["userId"], "traits": {"email": "a@b.c"}}
+    chosen = ["--source", source] if source else []
+    result = run("preview", "--config", str(file), *chosen, text=ndjson(told, bare))
+    deliveries = shown(result)[1]["deliveries"]
+    assert isinstance(deliveries, list)
+    assert [one["destination"] for one in deliveries if isinstance(one, dict)] == destinations
+    assert ("email" in orjson.dumps(deliveries[0]).decode()) == has_email
+
+
+def test_a_preview_for_a_source_that_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "relay.toml"
+    file.write_text(TWO_SOURCES, "utf-8")
+    result = run("preview", "--config", str(file), "--source", "shop", text=ndjson(order("o-1")))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "no source of this name; known: web, app" in result.stderr
 
 
 def test_the_sandbox_lists_its_faults() -> None:

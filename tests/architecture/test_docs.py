@@ -21,10 +21,12 @@ from conversion_relay import __version__, cli, errors
 from conversion_relay.service.configuration import load
 from conversion_relay.service.environment import CONFIG_VARIABLE, VARIABLES, Variable
 from conversion_relay.service.preset_files import read_preset_set
+from conversion_relay.service.schema import schema_text
 from conversion_relay.service.settings import (
     Configuration,
     DestinationSettings,
     ServiceSettings,
+    SharingSettings,
     SourceSettings,
 )
 
@@ -58,6 +60,8 @@ def _default(variable: Variable) -> str:
         return "none"
     if isinstance(value, Enum):
         value = value.value
+    if isinstance(value, tuple):
+        value = ", ".join(value)
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
@@ -69,10 +73,26 @@ def test_the_configuration_table_is_the_code() -> None:
     assert table(README, "## Configuration") == expected
 
 
-def test_every_setting_has_its_variable() -> None:
+IN_THE_FILE_ONLY = {
+    *(("sources", name) for name in ("destinations", "rate_limit", "visitor_ip")),
+    *(("sources", name) for name in ("match_keys", "match_keys_retention")),
+    *(("destinations", name) for name in ("consent_categories", "consent_when_missing")),
+    ("destinations", "sharing"),
+}
+"""One source and one destination need no routes; what is shared deserves a file."""
+
+
+def test_every_other_setting_has_its_variable() -> None:
     known = {(variable.target[0], variable.target[-1]) for variable in VARIABLES}
     settings = {(kind, name) for kind, model in MODELS.items() for name in model.model_fields}
-    assert known == settings
+    assert known == settings - IN_THE_FILE_ONLY
+
+
+def test_every_setting_says_what_it_is_for() -> None:
+    models: list[type[BaseModel]] = [*MODELS.values(), SharingSettings]
+    for model in models:
+        for name, field in model.model_fields.items():
+            assert field.description, name
 
 
 def test_the_toml_example_loads_and_names_every_setting(tmp_path: Path) -> None:
@@ -81,6 +101,9 @@ def test_the_toml_example_loads_and_names_every_setting(tmp_path: Path) -> None:
     for kind in ("sources", "destinations"):
         named = {name for settings in tree[kind].values() for name in settings}
         assert named == set(MODELS[kind].model_fields), kind
+    sharing = tree["destinations"]["eu"]["sharing"]
+    assert set(sharing) == set(SharingSettings.model_fields)
+    assert set(sharing) == set(column(table(CONFIGURATION, "## Sharing")))
     assert set(tree["service"]) == set(ServiceSettings.model_fields)
     secrets = re.findall(r'"env:(\w+)"', text)
     for name in re.findall(r'"file:([^"]+)"', text):
@@ -89,7 +112,8 @@ def test_the_toml_example_loads_and_names_every_setting(tmp_path: Path) -> None:
         text = text.replace(f"file:{name}", f"file:{inside}")
     file = tmp_path / "relay.toml"
     file.write_text(text, "utf-8")
-    configuration = load(dict.fromkeys(secrets, "http://secret-of-the-environment"), file)
+    environment = {name: f"http://{name}" for name in secrets}
+    configuration = load(environment, file)
     assert isinstance(configuration, Configuration)
     assert set(configuration.destinations) == set(tree["destinations"])
 
@@ -100,6 +124,16 @@ def test_the_limits_of_the_page_are_the_defaults() -> None:
         number, _, unit = default.replace(",", "").partition(" ")
         value = ServiceSettings.model_fields[plain(name)].default
         assert value == int(number) * units.get(unit, 1), name
+
+
+def test_every_limit_is_on_the_page() -> None:
+    named = {plain(name) for name, *_ in table(CONFIGURATION, "## What each limit is for")}
+    limits = {name for name in ServiceSettings.model_fields if name.startswith("max_")}
+    assert named == limits | {"receive_seconds"}
+
+
+def test_the_schema_of_the_pages_is_the_code() -> None:
+    assert page("docs/relay.schema.json") == schema_text()
 
 
 def test_the_preset_table_is_the_default_preset_file() -> None:

@@ -18,8 +18,8 @@ from conversion_relay.core.event import SegmentEvent
 from conversion_relay.core.plan import Target, plan
 from conversion_relay.core.values import JsonObject
 from conversion_relay.sandbox import Conversion, payload_sha256
-from conversion_relay.service.app import build_targets
 from conversion_relay.service.configuration import load_for_preview
+from conversion_relay.service.targets import build_targets
 
 _NOW = datetime(2026, 11, 21, tzinfo=UTC)
 

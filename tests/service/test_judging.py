@@ -9,15 +9,8 @@ import pytest
 
 from conversion_relay.core.delivery import State
 from conversion_relay.core.plan import Note, PlannedDelivery
-from conversion_relay.service.judging import (
-    Case,
-    Fate,
-    Judgement,
-    Wanted,
-    judge,
-    judge_as_sent,
-    judge_gone,
-)
+from conversion_relay.service.cases import Case, Fate, Judgement, Wanted
+from conversion_relay.service.judging import judge, judge_as_sent, judge_gone
 from conversion_relay.service.store.port import (
     DeliveryRecord,
     Disposition,
@@ -328,6 +321,42 @@ def test_a_rejection_says_why_and_answers_for_what_is_kept() -> None:
     elsewhere = Wanted(replace(UNPLANNED.selection, mapping="Other"))
     rejected = event(disposition=Disposition.REJECTED)
     assert fates(judged(rejected, today, elsewhere)) == [Fate.UNMATCHED]
+
+
+FORBIDDEN = Note("toy", "Order", "integrations", "says false for All")
+FILTERED = Wanted(Selection(dispositions=frozenset({Disposition.SUPPRESSED})))
+HELD_BACK = replace(event(disposition=Disposition.SUPPRESSED), suppressions=(FORBIDDEN,))
+REFUSING = plan(disposition=Disposition.SUPPRESSED, suppressions=(FORBIDDEN,))
+
+
+def test_what_a_filter_refuses_today_is_not_sent_again() -> None:
+    """Neither what it refused then, nor what it let through."""
+    refused = [Judgement(Fate.SUPPRESSED, notes=(FORBIDDEN,))]
+    assert judged(HELD_BACK, REFUSING, FILTERED) == refused
+    assert judged(event(kept(State.DEAD)), REFUSING) == refused
+    assert judged(event(kept(State.HELD)), REFUSING) == []
+    assert judged(HELD_BACK, REFUSING) == []
+
+
+def test_what_a_filter_held_back_goes_when_it_lets_it_pass() -> None:
+    (found,) = judged(HELD_BACK, plan(planned()), FILTERED)
+    assert found == Judgement(Fate.SENT, Requeue(7, None, planned()))
+    elsewhere = Wanted(replace(FILTERED.selection, mapping="Other"))
+    assert fates(judged(HELD_BACK, plan(planned()), elsewhere)) == [Fate.UNMATCHED]
+    assert list(judge_as_sent(Case(HELD_BACK, "Order Completed", FILTERED))) == []
+
+
+def test_beside_what_was_delivered_only_what_was_held_back_goes() -> None:
+    """A destination that was added since gets nothing of it."""
+    there = kept(State.DELIVERED, "BB")
+    there = replace(there, envelope="two", record=replace(there.record, destination="other"))
+    partly = replace(event(there), suppressions=(FORBIDDEN,))
+    delivered = replace(planned("BB"), envelope="two", destination="other")
+    new = replace(planned("New"), envelope="three", destination="new")
+    today = plan(delivered, planned(), new)
+    assert fates(judged(partly, today, FILTERED)) == [Fate.DELIVERED, Fate.SENT]
+    assert fates(judged(partly, REFUSING, FILTERED)) == [Fate.SUPPRESSED]
+    assert Fate.SENT not in fates(judged(partly, today))
 
 
 def test_what_was_in_quarantine_is_known_by_its_own_id() -> None:

@@ -11,6 +11,7 @@ import pytest
 from typing_extensions import override
 
 from conversion_relay.core.destination import OutgoingRequest
+from conversion_relay.core.match_keys import Memory
 from conversion_relay.core.values import Json, JsonObject
 from conversion_relay.service.preview import Previewed, Unshown, preview
 from support.toy import Toy, target
@@ -59,6 +60,25 @@ def test_a_line_for_each_event() -> None:
     assert not isinstance(first, Unshown)
     assert list(first) == ["messageId", "deliveries", "warnings", "rejections"]
     assert first["messageId"] == "m-1"
+
+
+def forbidden() -> bytes:
+    return hello().replace(b'"properties"', b'"integrations":{"All":false},"properties"')
+
+
+def test_what_the_event_forbids_is_shown_only_where_there_is_any() -> None:
+    (first,) = results(forbidden())
+    assert not isinstance(first, Unshown)
+    assert list(first) == ["messageId", "deliveries", "warnings", "rejections", "suppressions"]
+    note = {"destination": "toy", "mapping": "Greet", "field": "integrations"}
+    assert first["suppressions"] == [note | {"reason": "says false for All"}]
+    assert (first["deliveries"], first["rejections"]) == ([], [])
+
+
+def test_an_explanation_is_there_when_it_is_asked_for_even_if_empty() -> None:
+    lines = list(preview([forbidden(), hello()], TOY, NOW, explain=True))
+    shown_lines = [orjson.loads(one.line) for one in lines if isinstance(one, Previewed)]
+    assert [one["explanation"] for one in shown_lines] == [shown_lines[0]["suppressions"], []]
 
 
 @pytest.mark.parametrize("digits", [19, 40, 4000])
@@ -120,3 +140,21 @@ def test_what_is_no_json_says_where() -> None:
     assert isinstance(problem, Unshown)
     assert problem.problem.startswith("is no JSON: ")
     assert "character 6" in problem.problem
+
+
+IDENTIFY = b'{"type":"identify","messageId":"i","userId":"ada","traits":{"email":"ADA@shop"}}\n'
+OF_ADA = hello().replace(b'"type"', b'"userId":"ada","type"')
+
+
+def test_earlier_lines_teach_later_ones_where_there_is_a_memory() -> None:
+    lines = (OF_ADA, IDENTIFY, OF_ADA)
+    found = list(preview(lines, TOY, NOW, Memory(), explain=True))
+    parts = [orjson.loads(one.line) for one in found if isinstance(one, Previewed)]
+    first, last = parts[0], parts[2]
+    assert "email" not in first["deliveries"][0]["body"][0]
+    assert last["deliveries"][0]["body"][0]["email"] == "ada@shop"
+    assert first["explanation"] == []
+    reasons = {one["field"]: one["reason"] for one in last["explanation"]}
+    assert reasons.keys() == {"email", "id"}
+    assert reasons["email"] == "is filled in from an earlier identify of the same person"
+    assert results(*lines)[2] == results(OF_ADA)[0]

@@ -14,8 +14,8 @@ import pytest
 
 from conversion_relay.core.decoding import Decoded, Unusable
 from conversion_relay.core.delivery import Cause, State, Transition
+from conversion_relay.service.cases import Fate, Wanted
 from conversion_relay.service.http.planning import Planner
-from conversion_relay.service.judging import Fate, Wanted
 from conversion_relay.service.replay import NO_NAME, Replay, Source, element_of, segment_name
 from conversion_relay.service.sealing import Sealer
 from conversion_relay.service.store.port import (
@@ -128,7 +128,7 @@ async def test_what_is_pending_is_left_alone_unless_it_would_change(bench: Bench
     page = await bench.replay.send(PENDING, Source.ORIGINAL, 0)
     assert page.counts == {("Hello", Fate.UNDER_WAY): 1}
     event = (await bench.store.select(PENDING.selection, 0, 1)).events[0]
-    old = bench.replay.replan("default", decode_hello(), TODAY).deliveries[0]
+    old = bench.replay.replan("default", decode_hello(), TODAY, None).deliveries[0]
     replaced = Requeue(event.id, event.deliveries[0].record, old)
     assert await bench.store.requeue([replaced], TODAY) == (True,)
     page = await bench.replay.send(PENDING, Source.ORIGINAL, 0)

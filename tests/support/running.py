@@ -98,9 +98,15 @@ class World:
 
 @asynccontextmanager
 async def world(
-    folder: Path, clock: Callable[[], float] | None = None, **changes: str
+    folder: Path,
+    clock: Callable[[], float] | None = None,
+    toml: str | None = None,
+    **changes: str,
 ) -> AsyncIterator[World]:
-    """Service and sandbox, both running; `changes` are environment variables."""
+    """Service and sandbox, both running; `changes` are environment variables.
+
+    A `toml` is the configuration file; in it, SANDBOX stands for the address of the sandbox.
+    """
     ticks = itertools.count(1_795_000_000)
     sandbox = create_sandbox(
         clock=clock or (lambda: float(next(ticks)) / 1000),
@@ -108,6 +114,10 @@ async def world(
     )
     log = Lines()
     async with running_sandbox(sandbox) as api_url:
+        if toml is not None:
+            file = folder / "relay.toml"
+            file.write_text(toml.replace("SANDBOX", api_url))
+            changes = {**changes, "RELAY_CONFIG": str(file)}
         configuration = load(environment(folder, api_url, **changes))
         async with open_relay(configuration, log) as relay, relay.delivering():
             transport = httpx.ASGITransport(app=relay.http)

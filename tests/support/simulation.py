@@ -22,7 +22,6 @@ from conversion_relay.core.destination import OutgoingRequest
 from conversion_relay.core.lane import LanePolicy
 from conversion_relay.core.plan import Target
 from conversion_relay.sandbox import Sandbox, create_sandbox
-from conversion_relay.service.app import build_targets
 from conversion_relay.service.configuration import load
 from conversion_relay.service.dispatch import Dispatch
 from conversion_relay.service.http.planning import Planner
@@ -32,6 +31,7 @@ from conversion_relay.service.sealing import Sealer
 from conversion_relay.service.store.port import NewEvent, Store
 from conversion_relay.service.store.sqlite import SqliteStore, open_store
 from conversion_relay.service.surroundings import Surroundings
+from conversion_relay.service.targets import build_targets
 from conversion_relay.service.worker import Worker
 from support.lines import Lines
 from support.running import environment

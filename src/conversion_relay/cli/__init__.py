@@ -10,7 +10,10 @@ import errno
 import sys
 
 from conversion_relay.cli.backfilling import backfill
+from conversion_relay.cli.checking import check, schema
 from conversion_relay.cli.commands import application
+from conversion_relay.cli.forgetting import forget
+from conversion_relay.cli.match_keys import match_keys
 from conversion_relay.cli.operators import dead_letters, replay
 from conversion_relay.cli.speaking import (
     INPUT_PROBLEM,
@@ -21,8 +24,12 @@ from conversion_relay.cli.speaking import (
 
 __all__ = ["application", "main"]
 
+application.command()(check)
+application.command()(schema)
 application.command()(replay)
 application.command()(backfill)
+application.command("match-keys")(match_keys)
+application.command()(forget)
 application.add_typer(dead_letters)
 
 

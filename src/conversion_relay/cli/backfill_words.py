@@ -17,7 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from conversion_relay.cli.speaking import complain, say
 from conversion_relay.service.backfill.inputs import Input
 from conversion_relay.service.backfill.survey import Horizon, Survey, in_words
-from conversion_relay.service.http.backfill import BackfillAnswer
+from conversion_relay.service.http.admin.backfill import BackfillAnswer
 
 _LINES_BETWEEN_WORDS: Final = 10_000
 _MOST_NAMES: Final = 30
@@ -28,6 +28,7 @@ _WORDS: Final[Mapping[str, str]] = {
     "unmatched": "of these match no trigger",
     "rejected": "of these match a trigger, but make no conversion",
     "quarantined": "of these are no event, or too large",
+    "suppressed": "of these match a trigger, but forbid it themselves (integrations or consent)",
     "duplicates": "known already, not sent again",
 }
 """The counts of the answers, in the order in which they are shown."""

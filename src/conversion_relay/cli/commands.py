@@ -11,6 +11,7 @@ import typer
 
 from conversion_relay import __version__
 from conversion_relay import demo as demonstration
+from conversion_relay.cli.checking import usable_configuration
 from conversion_relay.cli.speaking import (
     INPUT_PROBLEM,
     ConfigOption,
@@ -19,15 +20,19 @@ from conversion_relay.cli.speaking import (
     say,
     warn_of_unknown_variables,
 )
-from conversion_relay.errors import RelayError
+from conversion_relay.core.match_keys import Memory
+from conversion_relay.errors import ConfigurationError, RelayError
 from conversion_relay.sandbox import create_sandbox, known_faults, parse_fault
 from conversion_relay.sandbox import serve as serve_sandbox
 from conversion_relay.service import app as service
 from conversion_relay.service import serving
 from conversion_relay.service.configuration import load, load_for_preview
+from conversion_relay.service.environment import DEFAULT_SOURCE
 from conversion_relay.service.logs import configure_logs
 from conversion_relay.service.preview import Unshown
 from conversion_relay.service.preview import preview as preview_lines
+from conversion_relay.service.settings import Configuration
+from conversion_relay.service.targets import build_targets, sharing_warnings
 
 application = typer.Typer(
     name="conversion-relay",
@@ -58,8 +63,7 @@ def options(
 def serve(config: ConfigOption = None) -> None:
     """Run the service: webhook, store and delivery."""
     with explained():
-        configuration = load(environment(), config)
-        warn_of_unknown_variables(config)
+        configuration = usable_configuration(config)
         log = configure_logs(configuration.service.log_format)
         serving.run(lambda: load(environment(), config), log)
 
@@ -76,13 +80,32 @@ def preview(
             "--mappings", help="JSON list of mappings in Segment's form, instead of the presets."
         ),
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say what filters and settings keep from TikTok.")
+    ] = False,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--source",
+            metavar="NAME",
+            help="As events of this source; default: to every destination, remembering match keys "
+            "as the only source does, or the one named default.",
+        ),
+    ] = None,
 ) -> None:
     """Show what would be sent for each event. Needs no credentials and no network."""
     with explained():
-        targets = service.build_targets(load_for_preview(environment(), config), mappings)
+        configuration = load_for_preview(environment(), config)
+        targets = build_targets(configuration, mappings)
+        if source is not None:
+            routes = _known_source(configuration, source)
+            targets = tuple(one for one in targets if one.name in routes)
         warn_of_unknown_variables(config)
+        for place, sentence in sharing_warnings(configuration):
+            say(f"{'.'.join(place)} {sentence}", err=True)
         unshown = 0
-        for result in preview_lines(_lines(events), targets, service.now()):
+        lines, memory = _lines(events), _memory(configuration, source)
+        for result in preview_lines(lines, targets, service.now(), memory, explain=explain):
             if isinstance(result, Unshown):
                 unshown += 1
                 say(f"line {result.number} {result.problem}", err=True)
@@ -131,6 +154,25 @@ def demo(
     """Run sandbox and service in a temporary folder and relay a shop's events."""
     with explained():
         demonstration.run(once=once)
+
+
+def _known_source(configuration: Configuration, name: str) -> tuple[str, ...]:
+    """The destinations of the source.
+
+    Raises:
+        ConfigurationError: there is no such source.
+    """
+    if name not in configuration.sources:
+        known = ", ".join(configuration.sources)
+        raise ConfigurationError(f"--source: there is no source of this name; known: {known}")
+    return configuration.destinations_of(name)
+
+
+def _memory(configuration: Configuration, source: str | None) -> Memory | None:
+    """An empty memory, where the source whose events these are has one."""
+    sources = configuration.sources
+    name = source or (DEFAULT_SOURCE if len(sources) > 1 else next(iter(sources)))
+    return Memory() if name in sources and sources[name].match_keys else None
 
 
 def _lines(path: Path | None) -> Iterator[bytes]:

@@ -15,7 +15,7 @@ import typer
 from conversion_relay.cli.speaking import explained
 from conversion_relay.service import app as service
 from conversion_relay.service.durations import read_duration
-from conversion_relay.service.http.forms import Standing
+from conversion_relay.service.http.admin.forms import Standing
 
 Filters: TypeAlias = Mapping[str, str | Sequence[str]]
 Own = ParamSpec("Own")

@@ -20,8 +20,13 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 
 from conversion_relay.cli.speaking import complain
-from conversion_relay.service.http.forms import LARGEST_ID, DeliveryShown, EventShown, ReplayAnswer
-from conversion_relay.service.judging import Fate
+from conversion_relay.service.cases import Fate
+from conversion_relay.service.http.admin.forms import (
+    LARGEST_ID,
+    DeliveryShown,
+    EventShown,
+    ReplayAnswer,
+)
 
 _WIDTH: Final = 240
 _MOST_NAMES: Final = 50
@@ -35,6 +40,7 @@ _FATES: Final[Mapping[Fate, str]] = {
     Fate.NOT_SELECTED: "in another state",
     Fate.UNRECOGNISABLE: "may have arrived",
     Fate.REJECTED: "rejected",
+    Fate.SUPPRESSED: "suppressed",
     Fate.UNMATCHED: "no longer matched",
     Fate.NO_EVENT: "no event",
     Fate.GONE: "original gone",
@@ -116,8 +122,12 @@ def rows(events: Sequence[EventShown]) -> Iterator[dict[str, Cell]]:
                 "mapping": None,
                 "event": event.event,
                 "attempts": 0,
-                "reason": event.reason or "; ".join(event.rejections) or None,
+                "reason": event.reason or "; ".join(_notes(event)) or None,
             }
+
+
+def _notes(event: EventShown) -> list[str]:
+    return [*event.rejections, *event.suppressions]
 
 
 def table_of(events: Sequence[EventShown]) -> str:
@@ -130,7 +140,7 @@ def table_of(events: Sequence[EventShown]) -> str:
         table.add_column(name, justify="right" if name in {"id", "attempts"} else "left")
     for row in found:
         table.add_row(*("-" if cell is None else plain(str(cell)) for cell in row.values()))
-    return _rendered(table)
+    return rendered(table)
 
 
 def portrait(event: EventShown) -> str:
@@ -146,6 +156,7 @@ def portrait(event: EventShown) -> str:
         }
     )
     lines += [f"  rejected: {plain(one)}" for one in event.rejections]
+    lines += [f"  suppressed: {plain(one)}" for one in event.suppressions]
     for delivery in event.deliveries:
         lines += _delivery(delivery)
     if event.original is not None:
@@ -229,7 +240,7 @@ def _counted(counts: Counter[tuple[str, Fate]], *, dry_run: bool) -> str:
         sum(count for (_, found), count in counts.items() if found is fate) for fate in fates
     )
     table.add_row("all", *(f"{total:,}" for total in totals))
-    return _rendered(table)
+    return rendered(table)
 
 
 def _reason(mapping: str, field_name: str, reason: str) -> str:
@@ -261,8 +272,8 @@ def _moment(moment: datetime) -> str:
     return moment.isoformat(sep=" ", timespec="seconds")
 
 
-def _rendered(table: Table) -> str:
-    """In full width: what is cut cannot be searched for."""
+def rendered(table: Table) -> str:
+    """A table in full width: what is cut cannot be searched for."""
     written = StringIO()
     Console(file=written, width=_WIDTH, markup=False, highlight=False, emoji=False).print(table)
     return "\n".join(line.rstrip() for line in written.getvalue().splitlines() if line.strip())

@@ -30,8 +30,8 @@ from conversion_relay.cli.speaking import (
 )
 from conversion_relay.errors import ConfigurationError, RelayError
 from conversion_relay.service.configuration import load
-from conversion_relay.service.http.admin import DISCARDS, EVENTS, REPLAYS
-from conversion_relay.service.http.forms import (
+from conversion_relay.service.http.admin.events import DISCARDS, EVENTS, REPLAYS
+from conversion_relay.service.http.admin.forms import (
     DEAD_LETTERS,
     DiscardAnswer,
     EventsAnswer,
@@ -84,7 +84,7 @@ def replay(
             counted.add(answer)
         return counted
 
-    say(_ask(config, count).told(dry_run=not send))
+    say(ask(config, count).told(dry_run=not send))
 
 
 @dead_letters.command("list")
@@ -105,7 +105,7 @@ def list_(
             count += 1
         return count, list(newest)
 
-    count, events = _ask(config, collect)
+    count, events = ask(config, collect)
     if as_json:
         for row in words.rows(events):
             say(words.escaped(orjson.dumps(row).decode()))
@@ -130,12 +130,12 @@ def show(
         filters: Filters = {"message_id": key, "reveal": str(reveal)}
         found = [event async for event in _events(client, filters)]
         if (number := words.event_number(key)) is not None:
-            answer = await _sent(client.get(f"{EVENTS}/{number}", params={"reveal": reveal}))
+            answer = await sent(client.get(f"{EVENTS}/{number}", params={"reveal": reveal}))
             if answer.status_code != httpx.codes.NOT_FOUND:
                 found.insert(0, answer_of(answer, EventShown))
         return found
 
-    found = _ask(config, find)
+    found = ask(config, find)
     with explained():
         if not found:
             raise RelayError("no kept event has this number or messageId")
@@ -158,7 +158,7 @@ def export(filters: Filters, reveal: RevealOption = False, config: ConfigOption 
             if line is not None:
                 say(line)
 
-    _ask(config, write)
+    ask(config, write)
     if gone:
         complain(f"conversion-relay: of {gone:,} events the original is no longer kept")
         raise typer.Exit(INPUT_PROBLEM)
@@ -185,13 +185,13 @@ def discard(
             counted.update(answer.counts)
         return counted
 
-    say(words.discarded(_ask(config, count), dry_run=not discard))
+    say(words.discarded(ask(config, count), dry_run=not discard))
 
 
 Result = TypeVar("Result")
 
 
-def _ask(config: Path | None, work: Callable[[httpx.AsyncClient], Awaitable[Result]]) -> Result:
+def ask(config: Path | None, work: Callable[[httpx.AsyncClient], Awaitable[Result]]) -> Result:
     """What the work finds out through the admin paths."""
 
     async def connected() -> Result:
@@ -215,7 +215,7 @@ async def _posted(
     client: httpx.AsyncClient, path: str, form: Mapping[str, object], model: type[Answer]
 ) -> AsyncIterator[Answer]:
     async def page(after: int) -> Answer:
-        return answer_of(await _sent(client.post(path, json={**form, "after": after})), model)
+        return answer_of(await sent(client.post(path, json={**form, "after": after})), model)
 
     async for answer in _pages(page):
         yield answer
@@ -224,7 +224,7 @@ async def _posted(
 async def _events(client: httpx.AsyncClient, filters: Filters) -> AsyncIterator[EventShown]:
     async def page(after: int) -> EventsAnswer:
         asked = {**filters, "after": str(after), "limit": str(PAGE_EVENTS)}
-        return answer_of(await _sent(client.get(EVENTS, params=asked)), EventsAnswer)
+        return answer_of(await sent(client.get(EVENTS, params=asked)), EventsAnswer)
 
     async for answer in _pages(page):
         for event in answer.events:
@@ -242,7 +242,12 @@ async def _pages(page: _Page[Answer]) -> AsyncIterator[Answer]:
             after = answer.after
 
 
-async def _sent(request: Awaitable[httpx.Response]) -> httpx.Response:
+async def sent(request: Awaitable[httpx.Response]) -> httpx.Response:
+    """What was answered.
+
+    Raises:
+        RelayError: the request could not be sent, or nothing was answered.
+    """
     try:
         return await request
     except httpx.InvalidURL as error:

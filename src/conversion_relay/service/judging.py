@@ -7,12 +7,12 @@ may still arrive or was not asked for is sent, whatever today's mappings make of
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from enum import Enum
+from dataclasses import replace
 from typing import Final
 
 from conversion_relay.core.delivery import Cause, State, states_before
 from conversion_relay.core.plan import Note, PlannedDelivery
+from conversion_relay.service.cases import Case, Fate, Judgement, Label
 from conversion_relay.service.likeness import (
     WAITING,
     Conversion,
@@ -29,94 +29,9 @@ from conversion_relay.service.store.port import (
     KeptEvent,
     NewEvent,
     Requeue,
-    Selection,
 )
 
 _SENT_AGAIN: Final = states_before(Cause.REPLAYED) - {State.PENDING}
-
-
-class Fate(Enum):
-    """What becomes of one delivery of a replay, or of an event that leads to none."""
-
-    SENT = "sent"  # it goes, or would go
-    DELIVERED = "already_delivered"  # the partner has it
-    UNDER_WAY = "on_its_way"  # it goes anyhow
-    NOT_SELECTED = "not_selected"  # it is kept in a state that was not asked for
-    UNRECOGNISABLE = "may_have_arrived"  # and under its new name a copy would count again
-    REJECTED = "rejected"  # a trigger matches, but no conversion can be made
-    UNMATCHED = "not_matched"  # today's mappings make nothing of it
-    NO_EVENT = "no_event"  # what was received is no event, today either
-    GONE = "original_gone"  # what was received is no longer kept
-    CHANGED = "changed_meanwhile"  # something happened to it while it was looked at
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which deliveries are meant.
-
-    Attributes:
-        selection: of events; its states, destination and mapping hold for each delivery.
-        event_name: Segment's name of the event, or the partner's of the delivery; None: any.
-    """
-
-    selection: Selection
-    event_name: str | None = None
-
-    def includes(self, delivery: KeptDelivery, segment_name: str | None) -> bool:
-        """Whether this kept delivery is meant."""
-        record = delivery.record
-        fits = self.fits(record.destination, record.mapping)
-        named = self.event_name in {None, segment_name, record.event_name}
-        return record.state in self.selection.states and fits and named
-
-    def fits(self, destination: str, mapping: str) -> bool:
-        """Whether what this mapping makes for this destination is meant."""
-        return self.selection.destination in {None, destination} and self.selection.mapping in {
-            None,
-            mapping,
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """One fate, with what it takes to bring it about, or why it cannot be.
-
-    Attributes:
-        requeue: what to ask of the store; SENT only.
-        notes: why nothing was made; REJECTED and NO_EVENT only.
-    """
-
-    fate: Fate
-    requeue: Requeue | None = None
-    notes: tuple[Note, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """A kept event and what of it is meant.
-
-    Attributes:
-        event: as it is kept.
-        segment_name: see `Wanted`; None when the original is gone or no event.
-        wanted: what the replay is for.
-    """
-
-    event: KeptEvent
-    segment_name: str | None
-    wanted: Wanted
-
-    @property
-    def meant(self) -> tuple[KeptDelivery, ...]:
-        """The kept deliveries that are meant."""
-        return tuple(
-            one for one in self.event.deliveries if self.wanted.includes(one, self.segment_name)
-        )
-
-    @property
-    def is_meant_itself(self) -> bool:
-        """The event is meant, whatever was made of it."""
-        named = self.wanted.event_name in {None, self.segment_name}
-        return named and self.event.disposition in self.wanted.selection.dispositions
 
 
 def judge_as_sent(case: Case) -> Iterator[Judgement]:
@@ -156,6 +71,7 @@ def judge(case: Case, planned: NewEvent) -> Iterator[Judgement]:
             answered += _answered(successor)
             taken.append(planned_conversion(successor.planned))
     found += _rejections(case, planned, answered)
+    found += _suppressions(case, planned, answered)
     unanswered = [one for one in case.meant if one not in answered]
     found += [Judgement(Fate.UNMATCHED)] * len(unanswered)
     yield from (_known_as(one, case.event, planned) for one in found or _nothing(case))
@@ -171,7 +87,7 @@ def _is_meant(successor: Successor, case: Case) -> bool:
     if successor.predecessor is not None or any(one in case.meant for one in successor.alike):
         return True
     named = wanted.event_name in {None, case.segment_name, delivery.event_name}
-    asked_for = case.event.disposition in wanted.selection.dispositions
+    asked_for = case.may_be_new((delivery.destination, delivery.mapping))
     known = bool(successor.alike) or asked_for
     return known and named and wanted.fits(delivery.destination, delivery.mapping)
 
@@ -248,18 +164,38 @@ def _rejections(
     case: Case, planned: NewEvent, answered: list[KeptDelivery]
 ) -> Iterator[Judgement]:
     """One for each mapping that rejects the event; what it would replace is answered by it."""
-    for label in dict.fromkeys((note.destination, note.mapping) for note in planned.rejections):
-        kept = [
-            one
-            for one in case.event.deliveries
-            if (one.record.destination, one.record.mapping) == label
-        ]
+    for label, notes in _by_label(planned.rejections):
+        kept = _made_by(label, case)
         named = case.wanted.event_name in {None, case.segment_name}
         asked_for = not kept and named and case.wanted.fits(*label)
         if asked_for or any(one in case.meant for one in kept):
             answered += kept
-            notes = [one for one in planned.rejections if (one.destination, one.mapping) == label]
-            yield Judgement(Fate.REJECTED, notes=tuple(notes))
+            yield Judgement(Fate.REJECTED, notes=notes)
+
+
+def _suppressions(
+    case: Case, planned: NewEvent, answered: list[KeptDelivery]
+) -> Iterator[Judgement]:
+    """One for each mapping that a filter holds back today from what is meant."""
+    for label, notes in _by_label(planned.suppressions):
+        kept = _made_by(label, case)
+        new = not kept and case.is_meant_itself and case.may_be_new(label)
+        if (new and case.wanted.fits(*label)) or any(one in case.meant for one in kept):
+            answered += kept
+            yield Judgement(Fate.SUPPRESSED, notes=notes)
+
+
+def _by_label(notes: Sequence[Note]) -> Iterator[tuple[Label, tuple[Note, ...]]]:
+    for label in dict.fromkeys((note.destination, note.mapping) for note in notes):
+        yield label, tuple(one for one in notes if (one.destination, one.mapping) == label)
+
+
+def _made_by(label: Label, case: Case) -> list[KeptDelivery]:
+    return [
+        one
+        for one in case.event.deliveries
+        if (one.record.destination, one.record.mapping) == label
+    ]
 
 
 def _nothing(case: Case) -> list[Judgement]:

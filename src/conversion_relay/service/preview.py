@@ -10,13 +10,17 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Final
 
 import orjson
 
 from conversion_relay.core.decoding import Undecodable, decode
 from conversion_relay.core.event import MalformedEvent, SegmentEvent
-from conversion_relay.core.plan import Plan, Target, plan
+from conversion_relay.core.match_keys import Memory, subjects_of
+from conversion_relay.core.plan import Note, Plan, Target, plan
 from conversion_relay.core.values import Json
+
+_NOTHING: Final = Plan()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,45 +44,91 @@ class Unshown:
 
 
 def preview(
-    lines: Iterable[bytes], targets: Sequence[Target], now: datetime
+    lines: Iterable[bytes],
+    targets: Sequence[Target],
+    now: datetime,
+    memory: Memory | None = None,
+    *,
+    explain: bool = False,
 ) -> Iterator[Previewed | Unshown]:
-    """One result for each line that is not empty, in order."""
+    """One result for each line that is not empty, in order.
+
+    Args:
+        lines: NDJSON of Segment events.
+        targets: where the events would go.
+        now: aware.
+        memory: of match keys, to which each line adds what it teaches; None where the source
+            remembers none.
+        explain: say as well what filters decided and what settings keep from the partner.
+    """
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            yield _result(number, line, targets, now)
+            found = _planned(number, line, targets, now, memory)
+            yield found if isinstance(found, Unshown) else _shown(found, targets, explain=explain)
         except RecursionError:
             yield Unshown(number, "is nested too deeply")
         except Exception as error:  # noqa: BLE001 - as at the webhook, it must cost no other line
             yield Unshown(number, f"could not be planned ({type(error).__name__})")
 
 
-def _result(
-    number: int, line: bytes, targets: Sequence[Target], now: datetime
-) -> Previewed | Unshown:
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """A line with its plan; `malformed` says why it is no event."""
+
+    message_id: Json
+    plan: Plan = _NOTHING
+    malformed: str | None = None
+
+
+def _planned(
+    number: int,
+    line: bytes,
+    targets: Sequence[Target],
+    now: datetime,
+    memory: Memory | None,
+) -> _Planned | Unshown:
     try:
         decoded = decode(line.decode())
     except UnicodeDecodeError as error:
         return Unshown(number, f"is no JSON: not UTF-8 at byte {error.start + 1}")
     if isinstance(decoded, Undecodable):
         return Unshown(number, f"is no JSON: {decoded.reason}")
-    return Previewed(_describe(decoded.value, targets, now))
-
-
-def _describe(value: Json, targets: Sequence[Target], now: datetime) -> str:
+    value = decoded.value
     event = SegmentEvent.parse(value)
     if isinstance(event, MalformedEvent):
-        rejection = {"destination": None, "mapping": None, "field": None, "reason": event.reason}
         message_id = value.get("messageId") if isinstance(value, dict) else None
-        return _line(message_id, [], [], [rejection])
-    result = plan(event, targets, now)
-    return _line(
-        event.payload.get("messageId"),
-        _deliveries(result, targets),
-        [asdict(note) for note in result.warnings],
-        [asdict(note) for note in result.rejections],
-    )
+        return _Planned(message_id, malformed=event.reason)
+    result = plan(event, targets, now, memory)
+    if memory is not None:
+        memory.learn(subjects_of(event.payload), result.lessons)
+    return _Planned(event.payload.get("messageId"), result)
+
+
+def _shown(planned: _Planned, targets: Sequence[Target], *, explain: bool) -> Previewed:
+    """The line; its last parts are there only where there is something to say, or if asked for."""
+    result = planned.plan
+    rejections = [asdict(note) for note in result.rejections]
+    if planned.malformed is not None:
+        of_none = dict.fromkeys(("destination", "mapping", "field"))
+        rejections = [{**of_none, "reason": planned.malformed}]
+    parts: dict[str, object] = {
+        "messageId": _as_sent(planned.message_id),
+        "deliveries": _deliveries(result, targets),
+        "warnings": [asdict(note) for note in result.warnings],
+        "rejections": rejections,
+    }
+    if result.suppressions:
+        parts["suppressions"] = [asdict(note) for note in result.suppressions]
+    if explain:
+        parts["explanation"] = [asdict(note) for note in _explanation(result)]
+    return Previewed(orjson.dumps(parts).decode())
+
+
+def _explanation(result: Plan) -> tuple[Note, ...]:
+    """What came between the mapping and what is sent."""
+    return (*result.suppressions, *result.filled, *result.shared)
 
 
 def _deliveries(result: Plan, targets: Sequence[Target]) -> list[dict[str, object]]:
@@ -95,17 +145,6 @@ def _deliveries(result: Plan, targets: Sequence[Target]) -> list[dict[str, objec
             }
         )
     return shown
-
-
-def _line(message_id: Json, deliveries: object, warnings: object, rejections: object) -> str:
-    return orjson.dumps(
-        {
-            "messageId": _as_sent(message_id),
-            "deliveries": deliveries,
-            "warnings": warnings,
-            "rejections": rejections,
-        }
-    ).decode()
 
 
 def _as_sent(value: Json) -> orjson.Fragment:

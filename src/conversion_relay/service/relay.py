@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from fastapi import FastAPI
 
 from conversion_relay.errors import StoreError
+from conversion_relay.service.http.edge.door import Door
+from conversion_relay.service.http.signature import Credentials
+from conversion_relay.service.http.sources import Sources
 from conversion_relay.service.store.port import Store
 from conversion_relay.service.worker import Worker
 
@@ -27,13 +30,17 @@ class Relay:
         store: keeps events and deliveries.
         workers: by the name of their destination.
         http: the application.
+        door: the bounds of its connections.
         background: what runs beside the workers until the end.
+        sources: who may post.
     """
 
     store: Store
     workers: Mapping[str, Worker]
     http: FastAPI
+    door: Door
     background: list[Background] = field(default_factory=list)
+    sources: Sources = field(default_factory=Sources)
     _delivering: list[asyncio.Task[None]] = field(default_factory=list)
 
     def wake(self) -> None:
@@ -51,6 +58,10 @@ class Relay:
         for name, credential in credentials.items():
             if name in self.workers:
                 await self.workers[name].renew(credential)
+
+    def renew_sources(self, credentials: Mapping[str, Credentials]) -> None:
+        """Lets each source accept its present credentials, and no others."""
+        self.sources.renew(credentials)
 
     async def unready(self) -> str | None:
         """Why the service cannot do its work, or None when it can."""

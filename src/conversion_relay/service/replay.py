@@ -17,26 +17,21 @@ from typing import Final, TypeAlias
 
 from conversion_relay.core.decoding import Decoded, Unusable, decode
 from conversion_relay.core.delivery import Cause, State, states_before
+from conversion_relay.core.match_keys import Memory
 from conversion_relay.core.plan import Note
 from conversion_relay.core.values import Json
-from conversion_relay.service.judging import (
-    Case,
-    Fate,
-    Judgement,
-    Wanted,
-    judge,
-    judge_as_sent,
-    judge_gone,
-)
+from conversion_relay.service.cases import Case, Fate, Judgement, Wanted
+from conversion_relay.service.judging import judge, judge_as_sent, judge_gone
 from conversion_relay.service.likeness import conversion_of, planned_conversion
 from conversion_relay.service.logs import Log
+from conversion_relay.service.remembering import Recall
 from conversion_relay.service.store.port import KeptEvent, NewEvent, Store
 
 PAGE_EVENTS: Final = 200
 DISCARDABLE: Final = states_before(Cause.DISCARDED)
 DISCARDED_REASON: Final = "discarded by an operator"
 NO_NAME: Final = "(no event)"
-Replan: TypeAlias = Callable[[str, Decoded | Unusable, datetime], NewEvent]
+Replan: TypeAlias = Callable[[str, Decoded | Unusable, datetime, Memory | None], NewEvent]
 _Named: TypeAlias = tuple[str, Judgement]
 
 
@@ -83,6 +78,7 @@ class Replay:
         clock: gives the present, aware.
         arrived: called after a commit that left something to deliver.
         log: one line for each page that changed something.
+        recall: reads the match keys that are remembered now; None: nothing is filled in.
     """
 
     store: Store
@@ -90,6 +86,7 @@ class Replay:
     clock: Callable[[], datetime]
     arrived: Callable[[], None]
     log: Log
+    recall: Recall | None = None
 
     async def preview(self, wanted: Wanted, source: Source, after: int) -> Page:
         """What `send` would do with the same page; nothing is written."""
@@ -126,12 +123,27 @@ class Replay:
         self, wanted: Wanted, source: Source, after: int
     ) -> tuple[list[_Named], int | None, float]:
         page = await self.store.select(wanted.selection, after, PAGE_EVENTS)
+        memories = await self._memories(page.events, source)
         judged: list[_Named] = []
         for event in page.events:
-            for name, one in self._judge(event, wanted, source):
+            for name, one in self._judge(event, wanted, source, memories.get(event.source)):
                 judged.append((name, await self._unless_it_goes_anyhow(event, one)))
             await asyncio.sleep(0)  # others may use the loop in between
         return await self._known_once(page.events, judged), page.after, page.share
+
+    async def _memories(
+        self, events: Sequence[KeptEvent], source: Source
+    ) -> dict[str, Memory | None]:
+        """What is remembered now of the persons of these events, by the sources that opted in."""
+        if self.recall is None or source is Source.AS_SENT:
+            return {}
+        names = {event.source for event in events} & self.recall.remembers_for.keys()
+        return {
+            name: await self.recall.of(
+                name, [element_of(event.original) for event in events if event.source == name]
+            )
+            for name in names
+        }
 
     async def _unless_it_goes_anyhow(self, event: KeptEvent, one: Judgement) -> Judgement:
         """What is pending, and would be sent in the very same way, is left as it is."""
@@ -157,7 +169,9 @@ class Replay:
         owners = dict(zip(keys, await self.store.known(keys), strict=True))
         return [(name, _as_its_own(one, _key(one, sources), owners)) for name, one in judged]
 
-    def _judge(self, event: KeptEvent, wanted: Wanted, source: Source) -> list[_Named]:
+    def _judge(
+        self, event: KeptEvent, wanted: Wanted, source: Source, memory: Memory | None
+    ) -> list[_Named]:
         element = element_of(event.original)
         name = None if element is None else segment_name(element)
         case = Case(event, name, wanted)
@@ -166,7 +180,7 @@ class Replay:
         elif element is None:
             found = judge_gone(case)
         else:
-            found = judge(case, self.replan(event.source, element, event.received_at))
+            found = judge(case, self.replan(event.source, element, event.received_at, memory))
         shown = name or next((one.record.event_name for one in event.deliveries), NO_NAME)
         return [(shown, one) for one in found]
 

@@ -19,6 +19,8 @@ from typing_extensions import override
 
 from conversion_relay import __version__
 from conversion_relay.service.app import open_relay
+from conversion_relay.service.descriptors import room_for
+from conversion_relay.service.http.edge.protocol import behind
 from conversion_relay.service.listening import listen
 from conversion_relay.service.logs import Log
 from conversion_relay.service.relay import Relay
@@ -50,7 +52,7 @@ async def _serve(reload: Callable[[], Configuration], log: Log) -> None:
     settings = configuration.service
     with listen(settings.host, settings.port) as listener:
         async with open_relay(configuration, log) as relay:
-            renewal = Renewal(reload, relay.renew, asyncio.sleep, log)
+            renewal = Renewal(reload, relay.renew, relay.renew_sources, asyncio.sleep, log)
             relay.background.append(renewal.run)
             async with relay.delivering():
                 log.info(
@@ -62,6 +64,7 @@ async def _serve(reload: Callable[[], Configuration], log: Log) -> None:
                     destinations=sorted(configuration.destinations),
                     database=settings.database_url,
                 )
+                relay.door.max_connections = room_for(settings.max_connections, log)
                 await _Server(relay).serve(sockets=[listener])
                 log.info("service.stopping")
         log.info("service.stopped")
@@ -78,9 +81,12 @@ class _Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 relay.http,
+                http=behind(relay.door),
+                ws="none",
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,
                 lifespan="off",
                 timeout_keep_alive=_KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=_GRACEFUL_STOP_SECONDS,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from conversion_relay.errors import RelayError
 from conversion_relay.service.backfill.reading import ExportedEvent, Line
 from conversion_relay.service.backfill.sending import PAUSES_SECONDS, Batch, Bounds, Door, batches
-from conversion_relay.service.http.backfill import BackfillAnswer
+from conversion_relay.service.http.admin.backfill import BackfillAnswer
 
 KEPT = {
     "accepted": 2,
@@ -22,6 +22,7 @@ KEPT = {
     "unmatched": 0,
     "rejected": 0,
     "quarantined": 0,
+    "suppressed": 0,
 }
 ANSWER = BackfillAnswer.model_validate(KEPT)
 

@@ -18,7 +18,7 @@ from conversion_relay.service.backfill.inputs import find_input
 from conversion_relay.service.backfill.sending import Bounds, Door
 from conversion_relay.service.backfill.survey import Horizon
 from conversion_relay.service.backfill.transfer import Transfer, count
-from conversion_relay.service.http.backfill import BackfillAnswer
+from conversion_relay.service.http.admin.backfill import BackfillAnswer
 from support.events import order, track
 from support.running import ADMIN, World, world
 

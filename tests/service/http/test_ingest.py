@@ -44,6 +44,7 @@ async def test_each_method_of_segment_s_client(here: World, method: str) -> None
         "unmatched": 0,
         "rejected": 0,
         "quarantined": 0,
+        "suppressed": 0,
     }
 
 

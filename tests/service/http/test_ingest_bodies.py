@@ -22,7 +22,8 @@ from starlette.types import Message, Scope
 from conversion_relay.core.values import Json
 from conversion_relay.errors import StoreBusy, StoreError, StoreUnavailable
 from conversion_relay.service.app import now
-from conversion_relay.service.http.body import BodyLimits
+from conversion_relay.service.http.admin.forget import Erasure
+from conversion_relay.service.http.edge.body import BodyLimits
 from conversion_relay.service.http.ingest import Webhook
 from conversion_relay.service.http.intake import IngestLimits, Intake
 from conversion_relay.service.http.signature import Credentials
@@ -70,7 +71,7 @@ def _toy(store: OneAnswer, log: Lines) -> Webhook:
         metrics=Metrics(),
         log=log,
     )
-    return Webhook(intake)
+    return Webhook(intake, Erasure(intake.store, now, intake.metrics, log))
 
 
 async def _post_to_toy(store: OneAnswer, body: Json | bytes) -> tuple[httpx.Response, Lines]:

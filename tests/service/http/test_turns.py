@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from conversion_relay.service.http.turns import Pace, Turns
+from conversion_relay.service.http.turns import Pace, Turns, paced
 
 
 async def test_turns_come_one_by_one_in_order() -> None:
@@ -52,3 +52,13 @@ async def test_long_work_lets_others_in_between() -> None:
     assert not others, "a slice is not over at once"
     while not others:
         await pace.breathe()
+
+
+async def test_steps_without_a_result_let_others_in_between_too() -> None:
+    others: list[str] = []
+    asyncio.get_running_loop().call_soon(others.append, "served")
+    steps = (None if number < 10**7 and not others else number for number in range(10**8))
+    async for first in paced(steps):
+        assert others
+        assert first > 0
+        return

@@ -14,7 +14,7 @@ import httpx
 
 from conversion_relay.errors import RelayError
 from conversion_relay.service.backfill.reading import Line
-from conversion_relay.service.http.backfill import PATH, BackfillAnswer
+from conversion_relay.service.http.admin.backfill import PATH, BackfillAnswer
 from conversion_relay.service.operating import answer_of, detail_of
 
 PAUSES_SECONDS: Final = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)

@@ -17,7 +17,7 @@ from conversion_relay.service.backfill.progress import ProgressFile, Task, ident
 from conversion_relay.service.backfill.reading import Damage, Line, read
 from conversion_relay.service.backfill.sending import Bounds, Door, batches
 from conversion_relay.service.backfill.survey import Horizon, Survey, survey
-from conversion_relay.service.http.backfill import BackfillAnswer
+from conversion_relay.service.http.admin.backfill import BackfillAnswer
 
 
 class Onlooker(Protocol):

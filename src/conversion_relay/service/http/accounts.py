@@ -41,7 +41,7 @@ class Accounts:
         for event, fresh in zip(events, receipt.fresh, strict=True):
             if fresh:
                 counts[event.disposition.value] += 1
-                self._metrics.count_notes(event.warnings, event.rejections)
+                self._metrics.count_notes(event.warnings, event.rejections, event.suppressions)
         for name, count in counts.items():
             if count:
                 self._kept[source][name].inc(count)

@@ -6,7 +6,7 @@ Nothing is received from those who cannot be trusted, and nothing decoded before
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
@@ -16,15 +16,17 @@ from starlette.types import Receive, Scope, Send
 
 from conversion_relay.core.decoding import (
     Decoded,
+    Reread,
     Undecodable,
     Unusable,
     decode,
-    elements,
     first_element,
     is_list,
+    read_list,
 )
 from conversion_relay.service.http import refusals
-from conversion_relay.service.http.body import ClientGone, receive_body
+from conversion_relay.service.http.admin.forget import Erasure
+from conversion_relay.service.http.edge.body import ClientGone, receive_body
 from conversion_relay.service.http.intake import LARGE_BYTES, Answer, Intake
 from conversion_relay.service.http.problems import Problem
 from conversion_relay.service.http.signature import (
@@ -36,7 +38,7 @@ from conversion_relay.service.http.signature import (
     verify,
 )
 from conversion_relay.service.http.sources import Source
-from conversion_relay.service.http.turns import Pace
+from conversion_relay.service.http.turns import paced
 
 _REFUSED: Final = (Verdict.MISSING, Verdict.WRONG)
 _JSON: Final = (b"content-type", b"application/json")
@@ -48,9 +50,11 @@ class Webhook:
 
     Attributes:
         intake: where what was received and verified goes.
+        erasure: obeys the `delete` events among it, before they are answered.
     """
 
     intake: Intake
+    erasure: Erasure
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
@@ -103,8 +107,8 @@ class Webhook:
         verdict = judge_headers(accepted, presented)
         if verdict in _REFUSED:
             return refusals.unauthorized(accepted, verdict)
-        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            return refusals.unsupported_encoding()
+        if refused := self._refusal_of_body(source, headers):
+            return refused
         limits = self.intake.limits.body
         body = await receive_body(receive, headers.get(b"content-length"), limits)
         if isinstance(body, Problem):
@@ -114,6 +118,12 @@ class Webhook:
         if verdict in _REFUSED:
             return refusals.unauthorized(accepted, verdict)
         return _Request(source, verdict, body)
+
+    def _refusal_of_body(self, source: Source, headers: Mapping[bytes, bytes]) -> Problem | None:
+        """Why the body of whoever may be trusted is not received either, or None."""
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            return refusals.unsupported_encoding()
+        return self.intake.over_rate(source)
 
     async def _verify(self, accepted: Credentials, presented: Presented, body: bytes) -> Verdict:
         """Only those with a good bearer token may have more than one event's length searched."""
@@ -130,22 +140,28 @@ class Webhook:
             return found
         if request.verdict is Verdict.FIRST_ONLY and len(found) > 1:
             return refusals.half_signed(request.source.credentials)
-        return await self.intake.take(request.source, found, len(request.body))
+        answer = await self.intake.take(request.source, found, len(request.body))
+        if isinstance(answer, Problem):
+            return answer
+        return await self.erasure.obey(request.source, found) or answer
 
     async def _split(self, body: bytes) -> list[Decoded | Unusable] | Problem:
         """The elements of the body, or why it cannot be taken apart."""
-        limits, pace = self.intake.limits, Pace()
-        batch = is_list(body)
-        if not batch and len(body.strip()) > limits.max_event_bytes:
+        limits = self.intake.limits
+        single = None if is_list(body) else body.strip(b" \t\r\n")
+        if single is not None and len(single) > limits.max_event_bytes:
             return refusals.event_too_large(limits.max_event_bytes)
         found: list[Decoded | Unusable] = []
-        for element in _elements(body, limits.max_event_bytes) if batch else (_single(body),):
+        steps: AsyncIterator[Decoded | Unusable | Undecodable] = paced(
+            _steps(body, limits.max_event_bytes) if single is None else (_single(single),)
+        )
+        async for element in steps:
             if isinstance(element, Undecodable):
                 return refusals.unreadable(element.reason)
             if len(found) == limits.max_batch_events:
                 return refusals.batch_too_long(limits.max_batch_events)
-            found.append(element)
-            await pace.breathe()
+            large = len(body) > LARGE_BYTES and isinstance(element, Decoded)
+            found.append(Reread(element.text) if large else element)
         return found
 
 
@@ -171,9 +187,9 @@ def _single(body: bytes) -> Decoded | Undecodable:
         return Undecodable("it is not UTF-8")
 
 
-def _elements(body: bytes, max_event_bytes: int) -> Iterator[Decoded | Unusable | Undecodable]:
+def _steps(body: bytes, max_event_bytes: int) -> Iterator[Decoded | Unusable | Undecodable | None]:
     """The elements of a list; bytes that are no UTF-8 are the planner's to find in one of them."""
-    return elements(body.decode(errors="surrogateescape"), max_event_bytes)
+    return read_list(body.decode(errors="surrogateescape"), max_event_bytes)
 
 
 def _headers(raw: Iterable[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

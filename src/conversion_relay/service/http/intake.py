@@ -6,6 +6,7 @@ is received, verified and taken apart is the business of the way it came in.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,13 +16,15 @@ from conversion_relay.core.decoding import Decoded, Unusable
 from conversion_relay.errors import StoreBusy, StoreError
 from conversion_relay.service.http import refusals
 from conversion_relay.service.http.accounts import Accounts
-from conversion_relay.service.http.body import BodyLimits
+from conversion_relay.service.http.edge.body import BodyLimits
 from conversion_relay.service.http.planning import Planner
 from conversion_relay.service.http.problems import Problem
+from conversion_relay.service.http.rate import Allowances
 from conversion_relay.service.http.sources import Source, Sources
 from conversion_relay.service.http.turns import Pace, Turns
 from conversion_relay.service.logs import Log
 from conversion_relay.service.metrics import Metrics
+from conversion_relay.service.remembering import Known, Recall
 from conversion_relay.service.store.port import NewEvent, Store
 
 LARGE_BYTES: Final = 64 * 1024
@@ -36,6 +39,7 @@ class IngestLimits:
     body: BodyLimits
     max_event_bytes: int
     max_batch_events: int
+    max_nesting: int = 64
 
 
 @dataclass(slots=True)
@@ -50,6 +54,7 @@ class Intake:
         arrived: called after a commit that left something to deliver.
         metrics: counters.
         log: one line for each decision.
+        monotonic: gives seconds that never go back.
     """
 
     sources: Sources
@@ -59,16 +64,30 @@ class Intake:
     arrived: Callable[[], None]
     metrics: Metrics
     log: Log
+    monotonic: Callable[[], float] = time.monotonic
     planner: Planner = field(init=False)
+    recall: Recall = field(init=False)
     accounts: Accounts = field(init=False)
     _turns: Turns = field(init=False)
+    _allowances: Allowances = field(init=False)
 
     def __post_init__(self) -> None:
         """Prepares what every request needs."""
         routes = {source.name: source.targets for source in self.sources}
-        self.planner = Planner(routes, self.limits.max_event_bytes, self.clock, self.log)
+        lasts = {one.name: one.remembers_for for one in self.sources if one.remembers_for}
+        limit = self.limits.max_event_bytes
+        nesting = self.limits.max_nesting
+        self.planner = Planner(routes, limit, self.clock, self.log, lasts, nesting)
+        self.recall = Recall(self._remembered, lasts, self.clock, self.metrics, self.log)
         self.accounts = Accounts(routes, self.metrics)
         self._turns = Turns(_MAX_WAITING_BYTES)
+        limits = ((one.name, one.rate_limit) for one in self.sources)
+        self._allowances = Allowances(limits, self.monotonic)
+
+    def over_rate(self, source: Source) -> Problem | None:
+        """Why nothing is taken from the source for now; to be asked before a body is received."""
+        wait_seconds = self._allowances.wait_seconds(source.name)
+        return refusals.too_many_events(wait_seconds) if wait_seconds else None
 
     async def in_turn(
         self, size_bytes: int, work: Callable[[], Awaitable[Problem | Answer]]
@@ -84,15 +103,34 @@ class Intake:
     async def take(
         self, source: Source, found: Sequence[Decoded | Unusable], size_bytes: int
     ) -> Problem | Answer:
-        """What was kept of these elements of a request, or why nothing was."""
+        """What was kept of these elements of a request, or why nothing was.
+
+        The rate of the source counts them before they are kept: others come in meanwhile.
+        """
+        if over := self.over_rate(source):
+            return over
+        self._allowances.spend(source.name, len(found))
+        answer = await self.take_past(source, found, size_bytes)
+        if isinstance(answer, Problem):
+            self._allowances.spend(source.name, -len(found))
+        return answer
+
+    async def take_past(
+        self, source: Source, found: Sequence[Decoded | Unusable], size_bytes: int
+    ) -> Problem | Answer:
+        """The same for events of the past, which an operator sends: no rate holds them up."""
         if not self.store.has_room(len(found), size_bytes):
             return refusals.busy()
+        memory = await self.recall.of(source.name, found)
         pace = Pace()
         planned: list[NewEvent] = []
         for element in found:
-            planned.append(self.planner.plan(source.name, element))
+            planned.append(self.planner.plan(source.name, element, memory))
             await pace.breathe()
         return await self._keep(source.name, planned)
+
+    async def _remembered(self, source: str, subjects: Sequence[str], now: datetime) -> Known:
+        return await self.store.remembered(source, subjects, now)
 
     async def _keep(self, source: str, planned: Sequence[NewEvent]) -> Problem | Answer:
         try:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
+from conversion_relay.core.brackets import is_deeper
 from conversion_relay.core.decoding import Decoded, Unusable
 from conversion_relay.core.event import MAX_MESSAGE_ID_CHARACTERS, MalformedEvent, SegmentEvent
-from conversion_relay.core.plan import Target, plan
+from conversion_relay.core.match_keys import Lesson, Memory, subjects_of
+from conversion_relay.core.plan import Plan, Target, plan
 from conversion_relay.service.logs import Log
+from conversion_relay.service.remembering import key_counts, learned_of
 from conversion_relay.service.store.port import Disposition, NewEvent
 
 
@@ -27,19 +30,46 @@ class Planner:
         max_event_bytes: what is larger goes into quarantine.
         clock: gives the present, aware.
         log: a fault of ours is written there.
+        remembers_for: how long match keys are remembered, of the sources that opted in.
+        max_nesting: what has more levels of brackets goes into quarantine.
     """
 
     routes: Mapping[str, Sequence[Target]]
     max_event_bytes: int
     clock: Callable[[], datetime]
     log: Log
+    remembers_for: Mapping[str, timedelta] = field(default_factory=dict)
+    max_nesting: int = 64
 
-    def plan(self, source: str, element: Decoded | Unusable) -> NewEvent:
-        """The event with everything it leads to; what is no event goes into quarantine."""
-        return self.plan_received(source, element, self.clock())
+    def plan(
+        self, source: str, element: Decoded | Unusable, memory: Memory | None = None
+    ) -> NewEvent:
+        """The event with everything it leads to; what is no event goes into quarantine.
 
-    def plan_received(self, source: str, element: Decoded | Unusable, now: datetime) -> NewEvent:
-        """The same for an event that was received at that moment."""
+        What it teaches is in the memory from then on.
+        """
+        planned = self.plan_received(source, element, self.clock(), memory)
+        if memory is not None and planned.learned:
+            lessons = (Lesson(one.destination, one.keys) for one in planned.learned)
+            memory.learn(planned.subjects, lessons)
+        return planned
+
+    def plan_received(
+        self,
+        source: str,
+        element: Decoded | Unusable,
+        now: datetime,
+        memory: Memory | None = None,
+    ) -> NewEvent:
+        """The same for an event that was received at that moment; the memory is only read."""
+        planned = self._plan_received(source, element, now, memory)
+        if planned.disposition is Disposition.QUARANTINED and isinstance(element, Decoded):
+            return replace(planned, subjects=subjects_of(element.value))
+        return planned
+
+    def _plan_received(
+        self, source: str, element: Decoded | Unusable, now: datetime, memory: Memory | None
+    ) -> NewEvent:
         try:
             original = element.text.encode()
         except UnicodeEncodeError:
@@ -49,11 +79,38 @@ class Planner:
             event = self._event(element, original)
             if isinstance(event, MalformedEvent):
                 return _quarantined(source, original, now, event.reason)
-            return _planned(source, event, original, self.routes.get(source, ()), now)
+            return self._planned(source, event, original, now, memory)
         except Exception as error:  # noqa: BLE001 - a fault of ours must cost neither it nor others
             kind = type(error).__name__
             self.log.error("ingest.not_planned", source=source, kind=kind)
             return _quarantined(source, original, now, f"it could not be planned ({kind})")
+
+    def _planned(
+        self,
+        source: str,
+        event: SegmentEvent,
+        original: bytes,
+        now: datetime,
+        memory: Memory | None,
+    ) -> NewEvent:
+        targets, lasts = self.routes.get(source, ()), self.remembers_for.get(source)
+        known = None if lasts is None else memory
+        result = plan(_completed(event, original, now), targets, now, known)
+        return NewEvent(
+            source=source,
+            message_id=_ledger_id(event, original),
+            type=event.type,
+            received_at=now,
+            original=original,
+            disposition=_disposition(result),
+            deliveries=result.deliveries,
+            warnings=result.warnings,
+            rejections=result.rejections,
+            suppressions=result.suppressions,
+            subjects=subjects_of(event.payload),
+            learned=() if lasts is None else learned_of(result.lessons, now + lasts),
+            key_counts=key_counts(result.deliveries),
+        )
 
     def _event(
         self, element: Decoded | Unusable, original: bytes
@@ -62,25 +119,18 @@ class Planner:
             return MalformedEvent(f"it is larger than {self.max_event_bytes} bytes")
         if isinstance(element, Unusable):
             return MalformedEvent(f"it cannot be read as JSON: {element.reason}")
+        if is_deeper(element.text, self.max_nesting):
+            return MalformedEvent(f"it is nested deeper than {self.max_nesting} levels")
         return SegmentEvent.parse(element.value)
 
 
-def _planned(
-    source: str, event: SegmentEvent, original: bytes, targets: Sequence[Target], now: datetime
-) -> NewEvent:
-    result = plan(_completed(event, original, now), targets, now)
-    disposition = Disposition.PLANNED if result.deliveries else Disposition.REJECTED
-    return NewEvent(
-        source=source,
-        message_id=_ledger_id(event, original),
-        type=event.type,
-        received_at=now,
-        original=original,
-        disposition=Disposition.UNMATCHED if result.unmatched else disposition,
-        deliveries=result.deliveries,
-        warnings=result.warnings,
-        rejections=result.rejections,
-    )
+def _disposition(result: Plan) -> Disposition:
+    """What is to be sent says most of an event, then what somebody has to mend."""
+    if result.deliveries:
+        return Disposition.PLANNED
+    if result.rejections:
+        return Disposition.REJECTED
+    return Disposition.SUPPRESSED if result.suppressions else Disposition.UNMATCHED
 
 
 def _quarantined(source: str, original: bytes, now: datetime, reason: str) -> NewEvent:

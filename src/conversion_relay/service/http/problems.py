@@ -33,12 +33,14 @@ class Problem:
         slug: short name of the kind of problem; its `type` is `urn:conversion-relay:problem:SLUG`.
         detail: for people; what to do about it.
         headers: added to the answer, such as Retry-After in seconds.
+        members: added to the document, for clients that look for others.
     """
 
     status: HTTPStatus
     slug: str
     detail: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[str, str] = field(default_factory=dict)
 
     def response(self) -> Response:
         """The answer."""
@@ -47,6 +49,7 @@ class Problem:
             "title": self.status.phrase,
             "status": self.status.value,
             "detail": self.detail,
+            **self.members,
         }
         return Response(
             orjson.dumps(document),

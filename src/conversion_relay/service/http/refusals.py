@@ -121,6 +121,17 @@ def not_kept() -> Problem:
     )
 
 
+def not_erased() -> Problem:
+    """A `delete` event was kept, but not all of what it is about is erased yet."""
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "not-erased",
+        "What is kept of a user could not be erased completely. Send the delete event again; what "
+        "else came with it is known already.",
+        retry_after(_RETRY_SECONDS),
+    )
+
+
 def busy() -> Problem:
     """More is waiting than there is room for."""
     return Problem(
@@ -129,4 +140,26 @@ def busy() -> Problem:
         "Too many events wait for their turn or for the disk already, so these were not taken. "
         "Send them again.",
         retry_after(_RETRY_SECONDS),
+    )
+
+
+def crowded() -> Problem:
+    """More requests, or more of their bodies, than are taken at a time."""
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "busy",
+        "More requests or larger ones came at the same time than are taken (RELAY_MAX_REQUESTS, "
+        "RELAY_MAX_RECEIVING_BYTES). Send it again.",
+        {"Connection": "close", **retry_after(_RETRY_SECONDS)},  # the rest of it is not read
+    )
+
+
+def too_many_events(wait_seconds: int) -> Problem:
+    """The source sent more events than its limit allows; nothing of this request was kept."""
+    return Problem(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "too-many-events",
+        "This source sends more events a second than its rate_limit allows. Send them again after "
+        "the time in Retry-After.",
+        {"Connection": "close", **retry_after(wait_seconds)},  # the body may not have been read
     )

@@ -7,12 +7,13 @@ down every other. Knows nothing of events.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from time import perf_counter
-from typing import Final
+from typing import Final, TypeVar
 
 _SLICE_SECONDS: Final = 0.002
+Item = TypeVar("Item")
 
 
 class Turns:
@@ -54,3 +55,12 @@ class Pace:
         if perf_counter() >= self._pause_at:
             await asyncio.sleep(0)
             self._pause_at = perf_counter() + _SLICE_SECONDS
+
+
+async def paced(steps: Iterable[Item | None]) -> AsyncIterator[Item]:
+    """What the steps of a long piece of work give, with pauses; None is a step without result."""
+    pace = Pace()
+    for step in steps:
+        if step is not None:
+            yield step
+        await pace.breathe()

@@ -26,6 +26,10 @@ class ClientGone(Exception):
     """The client closed the connection before its request was complete."""
 
 
+class NoRoom(Exception):
+    """The bodies held already leave no room for the rest of this one, or it was too slow."""
+
+
 async def receive_body(
     receive: Receive, announced: bytes | None, limits: BodyLimits
 ) -> bytes | Problem:
@@ -44,6 +48,8 @@ async def receive_body(
     try:
         async with asyncio.timeout(limits.receive_seconds):
             return await _read(receive, limits)
+    except NoRoom:
+        return refusals.crowded()
     except TimeoutError:
         return refusals.too_slow(limits.receive_seconds)
 

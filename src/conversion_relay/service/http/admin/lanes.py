@@ -12,7 +12,7 @@ from typing import Annotated
 from fastapi import APIRouter, HTTPException, Path
 
 from conversion_relay.core.lane import Condition
-from conversion_relay.service.http.forms import LaneShown
+from conversion_relay.service.http.admin.forms import LaneShown
 from conversion_relay.service.worker import Worker
 
 _Destination = Annotated[str, Path(description="as it is configured")]

@@ -6,6 +6,7 @@ of the source tells what it had already.
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Annotated, Final
 
@@ -13,13 +14,20 @@ from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
-from conversion_relay.core.decoding import Decoded, Undecodable, Unusable, elements, is_list
+from conversion_relay.core.decoding import (
+    Decoded,
+    Reread,
+    Undecodable,
+    Unusable,
+    is_list,
+    read_list,
+)
 from conversion_relay.service.http import refusals
-from conversion_relay.service.http.body import ClientGone, receive_body
+from conversion_relay.service.http.edge.body import ClientGone, receive_body
 from conversion_relay.service.http.intake import Answer, Intake
 from conversion_relay.service.http.problems import Problem
 from conversion_relay.service.http.sources import Source
-from conversion_relay.service.http.turns import Pace
+from conversion_relay.service.http.turns import paced
 
 PATH: Final = "/api/backfill"
 _Source = Annotated[str, Query(max_length=64, description="a configured source")]
@@ -36,6 +44,7 @@ class BackfillAnswer(BaseModel):
     unmatched: Annotated[int, Field(description="new, and no trigger matched")]
     rejected: Annotated[int, Field(description="new, and nothing could be made for a trigger")]
     quarantined: Annotated[int, Field(description="new, and no event")]
+    suppressed: Annotated[int, Field(description="new, and forbidden by what they say themselves")]
 
 
 class Backfill:
@@ -71,20 +80,23 @@ class Backfill:
         found = await self._split(body)
         if isinstance(found, Problem):
             return found
-        return await self._intake.take(source, found, len(body))
+        return await self._intake.take_past(source, found, len(body))
 
     async def _split(self, body: bytes) -> list[Decoded | Unusable] | Problem:
         if not is_list(body):
             return refusals.unreadable("it is no list of events")
-        limits, pace = self._intake.limits, Pace()
+        limits = self._intake.limits
         found: list[Decoded | Unusable] = []
-        for element in elements(body.decode(errors="surrogateescape"), limits.max_event_bytes):
+        text = body.decode(errors="surrogateescape")
+        steps: AsyncIterator[Decoded | Unusable | Undecodable] = paced(
+            read_list(text, limits.max_event_bytes)
+        )
+        async for element in steps:
             if isinstance(element, Undecodable):
                 return refusals.unreadable(element.reason)
             if len(found) == limits.max_batch_events:
                 return refusals.batch_too_long(limits.max_batch_events)
-            found.append(element)
-            await pace.breathe()
+            found.append(Reread(element.text) if isinstance(element, Decoded) else element)
         return found
 
 

@@ -13,7 +13,8 @@ from typing import Annotated, Final
 from fastapi import APIRouter, HTTPException, Path, Query
 
 from conversion_relay import __version__
-from conversion_relay.service.http.forms import (
+from conversion_relay.service.cases import Case, Wanted
+from conversion_relay.service.http.admin.forms import (
     Count,
     DeliveryShown,
     DiscardAnswer,
@@ -26,7 +27,6 @@ from conversion_relay.service.http.forms import (
     ReplayAsked,
 )
 from conversion_relay.service.http.turns import Pace
-from conversion_relay.service.judging import Case, Wanted
 from conversion_relay.service.logs import Log
 from conversion_relay.service.replay import Page, Replay, name_of
 from conversion_relay.service.store.port import (
@@ -187,6 +187,10 @@ def _shown(case: Case, bodies: Mapping[int, bytes | None]) -> EventShown:
         disposition=event.disposition,
         reason=event.reason,
         rejections=[f"{one.mapping}: {one.field}: {one.reason}" for one in event.rejections],
+        suppressions=[
+            f"{one.destination}: {one.mapping}: {one.field}: {one.reason}"
+            for one in event.suppressions
+        ],
         deliveries=[
             _delivery_shown(one, bodies.get(one.record.id)).model_copy(
                 update={"is_meant": one in meant}

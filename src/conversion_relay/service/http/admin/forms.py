@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from conversion_relay.core.delivery import State
 from conversion_relay.core.lane import Condition
-from conversion_relay.service.judging import Fate, Wanted
+from conversion_relay.service.cases import Fate, Wanted
 from conversion_relay.service.replay import DISCARDABLE, PAGE_EVENTS, Source
 from conversion_relay.service.store.port import Disposition, Selection
 
@@ -38,11 +38,14 @@ class Standing(Enum):
     UNMATCHED = "unmatched"
     REJECTED = "rejected"
     QUARANTINED = "quarantined"
+    FILTERED = "filtered"
 
 
 DEAD_LETTERS: Final = (Standing.DEAD, Standing.UNCERTAIN)
 _STATES: Final = {one.value: one for one in State}
-_DISPOSITIONS: Final = {one.value: one for one in Disposition}
+_DISPOSITIONS: Final = {one.value: one for one in Disposition} | {
+    Standing.FILTERED.value: Disposition.SUPPRESSED  # and none that somebody discarded
+}
 After = Annotated[int, Field(ge=0, le=LARGEST_ID, description="where the page begins")]
 
 
@@ -140,7 +143,8 @@ class ReplayAsked(Filters):
 
     @model_validator(mode="after")
     def _was_made(self) -> Self:
-        if self.source is Source.AS_SENT and _among(_DISPOSITIONS, self.state):
+        bodiless = [one for one in self.state if one.value not in _STATES]
+        if self.source is Source.AS_SENT and bodiless:
             raise PydanticCustomError(
                 "source", "nothing was made of such events, so they can go from the original only"
             )
@@ -235,6 +239,7 @@ class EventShown(_Shown):
     disposition: Disposition
     reason: str | None
     rejections: list[str]
+    suppressions: list[str]
     deliveries: list[DeliveryShown]
     original: str | None = None
 

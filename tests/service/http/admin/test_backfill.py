@@ -14,8 +14,13 @@ from fastapi import FastAPI
 
 from conversion_relay.core.values import Json
 from conversion_relay.errors import StoreBusy
-from conversion_relay.service.http.backfill import PATH, Backfill, BackfillAnswer, backfill_router
-from conversion_relay.service.http.body import BodyLimits
+from conversion_relay.service.http.admin.backfill import (
+    PATH,
+    Backfill,
+    BackfillAnswer,
+    backfill_router,
+)
+from conversion_relay.service.http.edge.body import BodyLimits
 from conversion_relay.service.http.intake import IngestLimits, Intake
 from conversion_relay.service.http.signature import Credentials
 from conversion_relay.service.http.sources import Source, Sources

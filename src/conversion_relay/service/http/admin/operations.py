@@ -11,7 +11,7 @@ from typing import Final
 
 from fastapi import APIRouter
 from starlette.datastructures import Headers
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from conversion_relay import __version__
@@ -83,7 +83,7 @@ def operations_router(metrics: Metrics, unready: Callable[[], Awaitable[str | No
             HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", reason, retry_after(1)
         ).response()
 
-    @router.get("/metrics", summary="Counters for Prometheus")
+    @router.get("/metrics", summary="Counters for Prometheus", response_class=PlainTextResponse)
     async def show_metrics() -> Response:
         return Response(metrics.exposition(), media_type="text/plain; version=0.0.4")
 

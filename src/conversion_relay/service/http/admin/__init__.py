@@ -1,0 +1,1 @@
+"""The operator's side: health, metrics, and the paths behind the admin token."""
