@@ -36,9 +36,11 @@ test: $(READY)  ## The whole test suite with coverage
 	$(BIN)/coverage report --format=total | sed 's/^/coverage, percent: /'
 
 clients: $(READY)  ## Segment's client for Node, for the tests that use it (needs npm)
-	mkdir -p $(VENV)/clients
-	cp tests/clients/package.json $(VENV)/clients/
-	npm install --prefix $(VENV)/clients --no-package-lock --no-audit --no-fund --ignore-scripts --omit=optional
+	rm -rf $(VENV)/clients $(VENV)/clients.new
+	mkdir -p $(VENV)/clients.new
+	cp tests/clients/package.json $(VENV)/clients.new/
+	npm install --prefix $(VENV)/clients.new --no-package-lock --no-audit --no-fund --ignore-scripts --omit=optional
+	mv $(VENV)/clients.new $(VENV)/clients
 
 test-faults: $(READY)  ## Kills, power cuts, outages: a line of figures each; FAULTS=short takes minutes
 	RELAY_TEST_FAULTS=$(FAULTS) $(BIN)/pytest -q -p no:cacheprovider tests/faults $(ARGS)
@@ -50,8 +52,9 @@ check: $(READY)  ## Format, lint, types, architecture contracts, docs against co
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -q -p no:cacheprovider tests/architecture
 
-fuzz: $(READY)  ## The laws, on new random cases
-	HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -q $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS)) tests/property tests/core/test_decoding.py
+fuzz: $(READY)  ## The laws on new random cases, and 100,000 bodies that nobody should send
+	RELAY_TEST_CASES=100000 HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -q $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS)) \
+	  tests/property tests/core/test_decoding.py tests/acceptance/test_malformed.py
 
 format: $(READY)  ## Rewrite the code as `make check` wants it
 	$(BIN)/ruff format .

@@ -116,6 +116,9 @@ async def test_what_was_held_back_is_listed_and_goes_when_the_setting_allows_it(
         assert await replayed(here) == {"already_delivered": 1, "sent": 1, "suppressed": 2}
         assert await pixels(here) == [("us", "m-1")]
         assert await replayed(here) == {"already_delivered": 2, "suppressed": 2}
+    async with relay(tmp_path, eu="", us=CONSENT) as here:
+        assert await replayed(here, dry_run=True) == {"already_delivered": 1, "suppressed": 3}
+        assert await replayed(here) == {"already_delivered": 1, "suppressed": 3}
 
 
 async def test_such_events_have_no_body_to_be_sent_as_it_was(tmp_path: Path) -> None:

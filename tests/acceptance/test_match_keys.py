@@ -187,7 +187,7 @@ async def test_deletion_erases_it(
     async with relay(tmp_path, sandbox) as here:
         await post(here, identify("i-1", userId="buyer-1", anonymousId="visitor-1"))
         await post(here, identify("i-2", userId="buyer-2", anonymousId="visitor-2"))
-        assert (await here.relay.store.forget(forgotten, None, now())).match_keys
+        assert (await here.relay.store.forget({forgotten}, None, now())).match_keys
         await post(here, bare_order("o-1", userId="buyer-1"))
         await post(here, bare_order("o-2", anonymousId="visitor-1"))
         await post(here, bare_order("o-3", anonymousId="visitor-2"))

@@ -108,7 +108,7 @@ def test_the_toml_example_loads_and_names_every_setting(tmp_path: Path) -> None:
     secrets = re.findall(r'"env:(\w+)"', text)
     for name in re.findall(r'"file:([^"]+)"', text):
         inside = tmp_path / Path(name).name
-        inside.write_text("secret-of-a-file", "utf-8")
+        inside.write_text(f"secret-of-{inside.name}", "utf-8")
         text = text.replace(f"file:{name}", f"file:{inside}")
     file = tmp_path / "relay.toml"
     file.write_text(text, "utf-8")

@@ -138,7 +138,10 @@ destinations = ["asia"]
 pixel_code = "PIXEL-EU"
 access_token = "env:NOT_THERE"
 presets = "tiktok-conversion"
-sharing = { leave_out = ["user.mail"], hash = ["event_id"] }
+sharing.leave_out = ["user.mail"]
+sharing.hash = ["event_id"]
+sharing.limited_data_use = "x"
+sharing.limited_data_use_regions = ["XX"]
 [destinations.us]
 pixel_code = 5
 access_token = "env:TIKTOK"
@@ -172,11 +175,13 @@ def test_every_problem_is_said_at_once_with_file_line_and_key(tmp_path: Path) ->
         "8: destinations.eu.access_token: names the environment variable NOT_THERE",
         '9: destinations.eu.presets: there is no preset file "tiktok-conversion.json"',
         '10: destinations.eu.sharing.leave_out: "user.mail" cannot be left out: there is no such',
-        '10: destinations.eu.sharing.hash: "event_id" cannot be hashed',
-        "12: destinations.us.pixel_code: must be a text",
-        f"14: destinations.us.mappings: {tmp_path / 'broken.json'}: Orders: subscribe: ",
-        f"14: destinations.us.mappings: {tmp_path / 'broken.json'}: B: mapping ",
-        f"18: destinations.far.mappings: {tmp_path / 'missing.json'} cannot be read",
+        '11: destinations.eu.sharing.hash: "event_id" cannot be hashed',
+        "12: destinations.eu.sharing.limited_data_use: must be 'as_mapped', 'always' or",
+        '13: destinations.eu.sharing.limited_data_use_regions: "XX" must be a country',
+        "15: destinations.us.pixel_code: must be a text",
+        f"17: destinations.us.mappings: {tmp_path / 'broken.json'}: Orders: subscribe: ",
+        f"17: destinations.us.mappings: {tmp_path / 'broken.json'}: B: mapping ",
+        f"21: destinations.far.mappings: {tmp_path / 'missing.json'} cannot be read",
     ]
     assert len(begins) == len(expected)
     for line, begin in zip(begins, expected, strict=True):
@@ -198,11 +203,12 @@ def test_what_is_no_toml_is_said_with_its_line(tmp_path: Path, text: str, words:
     assert words in result.stderr
 
 
-def test_a_presets_folder_that_is_none_is_said_once(tmp_path: Path) -> None:
-    result = check(tmp_path, TOML.replace("[service]", '[service]\npresets_folder = "none"'))
+@pytest.mark.parametrize("name", ["none", "key", "x" * 500])
+def test_a_presets_folder_that_is_none_is_said_once(tmp_path: Path, name: str) -> None:
+    result = check(tmp_path, TOML.replace("[service]", f'[service]\npresets_folder = "{name}"'))
     assert result.exit_code == 2
     (line,) = result.stderr.splitlines()[1:]
-    assert line.endswith(f":3: service.presets_folder: {tmp_path / 'none'} is no folder")
+    assert line.endswith(f":3: service.presets_folder: {tmp_path / name} is no folder")
 
 
 @pytest.mark.parametrize(
@@ -229,6 +235,31 @@ def test_a_presets_folder_that_is_none_is_said_once(tmp_path: Path) -> None:
             '[sources.shop]\ndestinations = ["eu"]\n',
             ":23: destinations.us: no source sends to it",
         ),
+        (
+            "env:ADMIN",
+            "env:BEARER",
+            ":3: service.admin_token: is a credential of source web too",
+        ),
+        (
+            "[service]",
+            "[service]\nmax_tracking_event_bytes = 512001",
+            ":3: service.max_tracking_event_bytes: has no effect beyond max_tracking_body_bytes",
+        ),
+        (
+            "[sources.web]",
+            '[sources.web]\nvisitor_ip = "connection"',
+            ":6: sources.web.visitor_ip: has no effect without write_keys",
+        ),
+        (
+            "[sources.web]",
+            '[sources.web]\nmatch_keys_retention = "1d"',
+            ":6: sources.web.match_keys_retention: has no effect without match_keys = true",
+        ),
+        (
+            '"PIXEL-US"',
+            '"P"\nconsent_when_missing = "send"',
+            ":24: destinations.us.consent_when_missing: has no effect without consent_categories",
+        ),
         ('"PIXEL-US"', '"P"\ntest_event_code = "T1"', ":24: destinations.us.test_event_code: "),
         ('"PIXEL-US"', '"P"\npresets = "x"', ":24: destinations.us.presets: has no effect"),
         ('"PIXEL-US"', '"P"\nallow_any_api_host = true', ":24: destinations.us.allow_any_api_ho"),
@@ -248,6 +279,32 @@ def test_what_is_probably_not_meant_is_a_warning(
     (line,) = result.stderr.splitlines()
     assert line.startswith("conversion-relay: warning: ")
     assert words in line
+
+
+@pytest.mark.parametrize("key", ["very-much-secret", "AAAA", ",", "A" * 43 + "=,AAAA"])
+def test_an_encryption_key_that_is_none_is_refused(tmp_path: Path, key: str) -> None:
+    text = TOML.replace("[service]", '[service]\nencryption_key = "env:KEY"')
+    assert check(tmp_path, text, KEY="A" * 43 + "= " + "B" * 43 + "=").exit_code == 0
+    result = check(tmp_path, text, KEY=key)
+    assert result.exit_code == 2
+    (line,) = result.stderr.splitlines()[1:]
+    assert ":3: service.encryption_key: is not base64 of 32 bytes" in line
+    assert "very" not in line
+
+
+def test_a_file_can_be_checked_where_there_are_no_secrets(tmp_path: Path) -> None:
+    check(tmp_path, TOML)
+    for name in ("key", "proxy"):
+        (tmp_path / name).unlink()
+    arguments = ["check", "--without-secrets", "--config", str(tmp_path / "relay.toml")]
+    unset = dict.fromkeys(SECRETS, None)
+    result = CliRunner().invoke(application, arguments, env=unset)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "1 write key (file:key)" in result.stdout
+    (tmp_path / "relay.toml").write_text(TOML.replace("env:WEB_OLD", "literal"))
+    result = CliRunner().invoke(application, arguments, env=unset)
+    assert result.exit_code == 2
+    assert ":6: sources.web.signing_secrets[1]: must say where" in result.stderr
 
 
 def test_a_warning_about_the_environment_names_its_variable(tmp_path: Path) -> None:

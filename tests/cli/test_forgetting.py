@@ -58,8 +58,9 @@ async def test_the_id_can_come_by_standard_input(folder: Path, end: str) -> None
 
 
 async def test_one_source_alone_can_be_meant(folder: Path) -> None:
-    other = said(await asyncio.to_thread(run, folder, USER, "--source", "other"))
-    assert other == "Nothing is kept of this user."
+    other = await asyncio.to_thread(run, folder, USER, "--source", "other")
+    assert other.stdout.strip() == "Nothing is kept of this user."
+    assert "no source of this name is configured; known: default" in other.stderr
     assert "events 2" in said(await asyncio.to_thread(run, folder, USER, "--source", "default"))
 
 

@@ -238,6 +238,10 @@ def test_people_are_never_mixed(events: list[SegmentEvent], expected: JsonObject
         ("", False),
         (" Undefined ", False),
         ("00000000-0000-0000-0000-000000000000", False),
+        ("0", False),
+        (" 0000 ", False),
+        ("-", False),
+        ("100", True),
     ],
 )
 def test_who_is_somebody(subject: str, expected: bool) -> None:

@@ -278,7 +278,7 @@ def test_toml_with_secrets_by_reference(tmp_path: Path) -> None:
                 "declaration (column 9)",
             ],
         ),
-        ("[sources.web]", "[sources.'a b']", ['relay.toml:6: sources."a b": the name "a b"']),
+        ("[sources.web]", "[sources.'a b']", ['relay.toml:6: sources."a b": the name has']),
     ],
 )
 def test_what_is_wrong_in_toml_is_said(
@@ -433,7 +433,7 @@ def test_every_problem_of_a_file_is_said_at_once_in_its_order(tmp_path: Path) ->
         '14: sources.nobody.rate_limt: is not a setting; did you mean "rate_limit"?',
         f"16: destinations.eu.pixel_code: {_NOT_PLAIN}",
         f"17: destinations.eu.access_token: {tmp_path / 'missing'} {_NO_FILE}",
-        "18: destinations.eu.sharing.leave_out: must be a list",
+        "18: destinations.eu.sharing.leave_out: must be a list, in [ ]",
         '18: destinations.eu.sharing.truncat_ip: is not a setting; did you mean "truncate_ip"?',
         "19: destinations.eu.more: is not a setting; there are: "
         + ", ".join(DestinationSettings.model_fields),
@@ -455,6 +455,90 @@ def test_in_a_file_a_value_has_its_own_type(tmp_path: Path, setting: str) -> Non
         load(TOML_ENVIRONMENT, file)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('"env:EU_TOKEN"', '"env:5ecret"', "access_token: names an environment variable that"),
+        ('"env:EU_TOKEN"', '"env: EU\\u0000"', "access_token: names an environment variable that"),
+        ("[sources.web]", '[sources."a\\nb"]', r'sources\."a\\nb": the name has to be of 1 to 63'),
+        ("[sources.web]", f"[sources.{'a' * 64}]", "the name has to be of 1 to 63 letters"),
+        ("[service]", "[service]\nreceive_seconds = true", "receive_seconds: must be a number"),
+        ("[service]", '[service]\nreceive_seconds = "1"', "receive_seconds: must be a number"),
+        (
+            "[service]",
+            "[service]\nmax_body_bytes = 96468993",
+            "max_receiving_bytes: must be at least 110250278, because",
+        ),
+        (
+            "[sources.web]",
+            '[sources.web]\ndestinations = ["e\\nu"]',
+            r'there is no destination "e\\nu"; did you mean "eu"\?',
+        ),
+        (
+            "[sources.web]",
+            '[sources.web]\nwrite_keys = ["env:EU_TOKEN"]',
+            "destinations.eu.access_token: is a write key too, and those are known to everybody",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_on_one_line_and_without_a_secret(
+    tmp_path: Path, old: str, new: str, words: str
+) -> None:
+    (tmp_path / "old-secret").write_text("old")
+    (tmp_path / "us-token").write_text("us")
+    file = tmp_path / "relay.toml"
+    assert old in TOML
+    file.write_text(TOML.replace(old, new))
+    with pytest.raises(ConfigurationError, match=words) as caught:
+        load(TOML_ENVIRONMENT, file)
+    assert "5ecret" not in str(caught.value)
+    assert all(line.startswith(f"{file}:") for line in str(caught.value).splitlines()[1:])
+
+
+@pytest.mark.parametrize("secret", [" padded", "padded\n", "", "two\nlines", "\x7f"])
+def test_a_secret_is_a_text_alone(secret: str) -> None:
+    with pytest.raises(ConfigurationError, match="SEGMENT_SHARED_SECRET"):
+        load(ENOUGH | {"SEGMENT_SHARED_SECRET": secret})
+
+
+def test_a_mark_at_the_beginning_of_a_file_counts_for_nothing(tmp_path: Path) -> None:
+    (tmp_path / "old-secret").write_text("\ufeffold\r\n", "utf-8")
+    file = tmp_path / "relay.toml"
+    file.write_text("\ufeff" + TOML, "utf-8")
+    loaded = load(TOML_ENVIRONMENT, file)
+    assert loaded.sources["web"].signing_secrets[1].get_secret_value() == "old"
+
+
+@pytest.mark.parametrize("name", ["relay.toml", "old-secret"])
+def test_a_file_without_an_end_is_not_read_to_it(tmp_path: Path, name: str) -> None:
+    (tmp_path / "relay.toml").write_text(TOML)
+    (tmp_path / name).unlink(missing_ok=True)
+    (tmp_path / name).symlink_to("/dev/zero")
+    with pytest.raises(ConfigurationError, match=rf"{name} has more than \d+ bytes"):
+        load(TOML_ENVIRONMENT, tmp_path / "relay.toml")
+
+
+def test_a_database_lies_beside_the_file_that_names_it(tmp_path: Path) -> None:
+    (tmp_path / "old-secret").write_text("old")
+    file = tmp_path / "relay.toml"
+    for url, path in {
+        "sqlite:///here/relay.db": tmp_path / "here" / "relay.db",
+        "sqlite:////elsewhere/relay.db": Path("/elsewhere/relay.db"),
+    }.items():
+        file.write_text(TOML.replace("[service]", f'[service]\ndatabase_url = "{url}"'))
+        assert load(TOML_ENVIRONMENT, file).service.database_path == path
+    variables = TOML_ENVIRONMENT | {"RELAY_DATABASE_URL": "sqlite:///here/relay.db"}
+    assert load(variables, file).service.database_path == Path("here/relay.db")
+
+
+def test_variables_that_have_no_effect_beside_a_file_are_pointed_out(tmp_path: Path) -> None:
+    file = tmp_path / "relay.toml"
+    file.write_text(TOML.replace("env:EU_TOKEN", "env:TIKTOK_ACCESS_TOKEN"))
+    environment = dict.fromkeys(("TIKTOK_ACCESS_TOKEN", "RELAY_PRESETS", "RELAY_PORT"), "x")
+    (sentence,) = unknown_variables(environment | {"TIKTOK_PIXEL_CODE": ""}, file)
+    assert sentence.startswith("RELAY_PRESETS has no effect beside a TOML file")
+
+
 def test_a_credential_that_is_wrong_is_not_missing_as_well(tmp_path: Path) -> None:
     file = tmp_path / "relay.toml"
     text = TOML.replace('["env:WEB_SECRET", "file:old-secret"]', "[]")
@@ -462,7 +546,7 @@ def test_a_credential_that_is_wrong_is_not_missing_as_well(tmp_path: Path) -> No
     with pytest.raises(ConfigurationError) as caught:
         load(TOML_ENVIRONMENT, file)
     (line,) = str(caught.value).splitlines()[1:]
-    assert line.endswith("relay.toml:8: sources.web.bearer_tokens: must be a list")
+    assert line.endswith("relay.toml:8: sources.web.bearer_tokens: must be a list, in [ ]")
 
 
 def test_two_sources_without_secrets_can_be_previewed(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from conversion_relay.core.values import Json
 from conversion_relay.errors import StoreUnavailable
 from conversion_relay.service.http.planning import Planner
 from conversion_relay.service.metrics import Metrics
-from conversion_relay.service.remembering import Known, Read, Recall, key_counts
+from conversion_relay.service.remembering import Known, Read, Recall
+from conversion_relay.service.store.persons import key_counts
 from conversion_relay.service.store.port import Disposition, KeyCount, Learned
 from support.lines import Lines
 from support.toy import target

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from conversion_relay.cli.speaking import (
     ConfigOption,
@@ -20,10 +23,16 @@ from conversion_relay.service.settings import Configuration
 from conversion_relay.service.targets import examine
 
 
-def check(config: ConfigOption = None) -> None:
+def check(
+    config: ConfigOption = None,
+    without_secrets: Annotated[
+        bool,
+        typer.Option("--without-secrets", help="Look for none of those that a file refers to."),
+    ] = False,
+) -> None:
     """Show what is configured, or everything that is wrong with it. Starts nothing."""
     with explained():
-        inspection = inspect(environment(), config)
+        inspection = inspect(environment(), config, secrets=not without_secrets)
         warn_of_unknown_variables(config)
         found = checked(inspection, examine)
         for warning in found.warnings:

@@ -21,6 +21,7 @@ from conversion_relay.cli.speaking import (
     warn_of_unknown_variables,
 )
 from conversion_relay.core.match_keys import Memory
+from conversion_relay.core.reception import EventLimits
 from conversion_relay.errors import ConfigurationError, RelayError
 from conversion_relay.sandbox import create_sandbox, known_faults, parse_fault
 from conversion_relay.sandbox import serve as serve_sandbox
@@ -105,7 +106,11 @@ def preview(
             say(f"{'.'.join(place)} {sentence}", err=True)
         unshown = 0
         lines, memory = _lines(events), _memory(configuration, source)
-        for result in preview_lines(lines, targets, service.now(), memory, explain=explain):
+        kept = configuration.service
+        limits = EventLimits(kept.max_event_bytes, kept.max_nesting)
+        for result in preview_lines(
+            lines, targets, service.now(), memory, explain=explain, limits=limits
+        ):
             if isinstance(result, Unshown):
                 unshown += 1
                 say(f"line {result.number} {result.problem}", err=True)

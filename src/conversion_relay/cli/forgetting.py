@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Final
 
 import httpx
@@ -14,7 +15,8 @@ from rich.table import Table
 from conversion_relay.cli.filters import given_text
 from conversion_relay.cli.operator_words import rendered
 from conversion_relay.cli.operators import ask, sent
-from conversion_relay.cli.speaking import ConfigOption, say
+from conversion_relay.cli.speaking import ConfigOption, complain, environment, explained, say
+from conversion_relay.service.configuration import load
 from conversion_relay.service.http.admin.forget import PATH, ForgottenShown
 from conversion_relay.service.operating import answer_of
 
@@ -65,7 +67,20 @@ def forget(
         answer = await sent(client.post(PATH, json=form, timeout=_ANSWER_SECONDS))
         return answer_of(answer, ForgottenShown)
 
+    if source is not None:
+        _warn_of_an_unknown(source, config)
     say("\n".join(_told(ask(config, erase), "would be erased" if dry_run else "erased")))
+
+
+def _warn_of_an_unknown(source: str, config: Path | None) -> None:
+    """It may have been one once; more likely it is misspelt, and nothing is erased."""
+    with explained():
+        known = load(environment(), config).sources
+    if source not in known:
+        complain(
+            f"conversion-relay: warning: no source of this name is configured; known: "
+            f"{', '.join(known)}"
+        )
 
 
 def _told(shown: ForgottenShown, verb: str) -> Iterator[str]:

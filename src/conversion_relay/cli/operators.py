@@ -205,8 +205,8 @@ def ask(config: Path | None, work: Callable[[httpx.AsyncClient], Awaitable[Resul
         database = configuration.service.database_path
         if not holds_data(database):
             raise ConfigurationError(
-                f"there is no database at {database}, so nothing was kept there yet: run this "
-                "with the RELAY_DATABASE_URL of the service"
+                f"there is no database at {database.absolute()}, so nothing was kept there yet: "
+                "run this with the RELAY_DATABASE_URL of the service"
             )
         return asyncio.run(connected())
 

@@ -7,8 +7,9 @@ comes by here. Reads no value, and does not know whether the text is JSON.
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Generator, Iterator
-from itertools import accumulate, compress, count, islice
+from itertools import accumulate, compress, count
 from operator import eq, sub
 from typing import Final, TypeAlias
 
@@ -20,7 +21,6 @@ _BLOCK_CHARACTERS: Final = 4096
 _STRING_CHARACTERS: Final = 65_536
 _INSIDE: Final = re.compile(r'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _WORD: Final = re.compile(r'[^"{}\[\],: \t\r\n]*+')
-_TOKEN: Final = re.compile(r'\\.|"(?:[^"\\]++|\\.)*+"?|(?P<bracket>[\[\]{}])', re.DOTALL)
 _OPENING: Final = 2
 _KINDS: Final = bytes.maketrans(b"[{]}", bytes((_OPENING, _OPENING, 0, 0)))
 _OTHERS: Final = bytes(set(range(256)) - set(b"[{]}"))
@@ -144,6 +144,6 @@ def _until_closed(brackets: bytes, depth: int) -> int:
 
 
 def _behind_bracket(block: str, number: int) -> int:
-    """The place behind the bracket of this number."""
-    found = (token.end() for token in _TOKEN.finditer(block) if token.lastgroup == "bracket")
-    return next(islice(found, number - 1, None))
+    """The place behind the bracket of this number: so many stand before it."""
+    places = range(len(block) + 1)
+    return bisect_left(places, number, key=lambda end: len(_outside_strings(block[:end])[0]))

@@ -28,7 +28,8 @@ SHARED: Final[tuple[str, ...]] = (*_OBJECTS, "anonymousId", "sentAt", "timestamp
 analytics-go sends it: were it every event's, all but one would be taken for copies."""
 _OWN_TIMES: Final = ("originalTimestamp", "timestamp")
 _EPOCH_BEGINS: Final = re.compile(r"\s*[0-9]{9}")
-_BEYOND_FLOATS: Final = re.compile(r"[eE]\+?0*[1-9][0-9]{2}|[0-9]{300}")
+_BEYOND_FLOATS: Final = re.compile(r"[eE]\+?0*[1-9][0-9]{2}|(?<![0-9])[0-9]{300}")
+"""Digits are counted from the first of a number only: from each would cost 300 times as much."""
 _FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _ABSURD_SECONDS: Final = int(datetime(2100, 1, 1, tzinfo=UTC).timestamp())
 _ABSURD_NUMBER: Final = _ABSURD_SECONDS * 1_000_000
@@ -95,7 +96,8 @@ def _with_defaults(own: JsonObject, arrival: Arrival) -> JsonObject:
         shared, value = arrival.shared.get(key), event.get(key)
         if shared is None:
             continue
-        if value is None:
+        is_empty = value == [] and key in _OBJECTS  # as PHP writes an empty object
+        if value is None or is_empty:
             event[key] = shared
         elif key in _OBJECTS and isinstance(value, dict) and isinstance(shared, dict):
             event[key] = {**shared, **value}

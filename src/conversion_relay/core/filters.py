@@ -83,7 +83,7 @@ def with_options(payload: JsonObject, names: Names) -> JsonObject:
     Of several options objects the one of the configured name wins, key by key.
     """
     integrations = payload.get(INTEGRATIONS)
-    if not isinstance(integrations, dict):
+    if not isinstance(integrations, dict) or not integrations:
         return payload
     found = {
         key: value

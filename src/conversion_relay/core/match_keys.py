@@ -23,9 +23,9 @@ MAX_SUBJECT_CHARACTERS: Final = 256
 """An id that is longer is nobody's; so is a trait of more than twice that."""
 
 NOBODY: Final = frozenset({
-    "0", "-1", "null", "(null)", "none", "nil", "nan", "undefined", "unknown", "n/a", "na",
+    "-1", "null", "(null)", "none", "nil", "nan", "undefined", "unknown", "n/a", "na",
     "false", "true", "anonymous", "guest", "user", "test", "[object object]", "not set",
-    "(not set)", "00000000-0000-0000-0000-000000000000",
+    "(not set)",
 })  # fmt: skip
 """What faulty pages send in place of an id: it would make one person of all their visitors."""
 
@@ -65,10 +65,13 @@ def subjects_of(payload: Json) -> tuple[str, ...]:
 
 def is_somebody(subject: str) -> bool:
     """Whether something may be remembered for the id."""
-    if len(subject) > MAX_SUBJECT_CHARACTERS:
-        return False
+    return len(subject) <= MAX_SUBJECT_CHARACTERS and not is_placeholder(subject)
+
+
+def is_placeholder(subject: str) -> bool:
+    """Whether many have this id, because it stands in place of one."""
     word = subject.strip().lower()
-    return bool(word) and word not in NOBODY
+    return not word.strip("0-") or word in NOBODY  # such as the zeros of a UUID
 
 
 @dataclass(frozen=True, slots=True)

@@ -190,6 +190,8 @@ def _through(
 
 
 def _notes(target: Target, preset: Preset, problems: Sequence[FieldProblem]) -> tuple[Note, ...]:
+    if not problems:
+        return ()
     return tuple(Note(target.name, preset.name, one.field, one.reason) for one in problems)
 
 

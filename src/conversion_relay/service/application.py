@@ -14,12 +14,13 @@ from conversion_relay import __version__
 from conversion_relay.core.plan import Target
 from conversion_relay.service.http.admin.backfill import Backfill, backfill_router
 from conversion_relay.service.http.admin.events import admin_router
-from conversion_relay.service.http.admin.forget import Erasure, forget_router
+from conversion_relay.service.http.admin.forget import forget_router
 from conversion_relay.service.http.admin.lanes import lanes_router
 from conversion_relay.service.http.admin.match_keys import match_keys_router
 from conversion_relay.service.http.admin.operations import AdminGuard, operations_router
 from conversion_relay.service.http.description import DescribedApplication
 from conversion_relay.service.http.edge.body import BodyLimits
+from conversion_relay.service.http.erasure import Erasure
 from conversion_relay.service.http.ingest import Webhook
 from conversion_relay.service.http.intake import IngestLimits, Intake
 from conversion_relay.service.http.problems import answer_with_problems

@@ -104,21 +104,21 @@ class Case:
     def is_meant_itself(self) -> bool:
         """The event is meant, whatever was made of it."""
         named = self.wanted.event_name in {None, self.segment_name}
-        return named and (self._became_what_is_wanted or bool(self._held_back))
+        return named and (self._became_what_is_wanted or bool(self.held_back))
 
     def may_be_new(self, label: Label) -> bool:
         """A delivery that this mapping never made of the event is asked for.
 
         Of an event that led to others only what a filter held back then.
         """
-        return self._became_what_is_wanted or label in self._held_back
+        return self._became_what_is_wanted or label in self.held_back
 
     @property
     def _became_what_is_wanted(self) -> bool:
         return self.event.disposition in self.wanted.selection.dispositions
 
     @property
-    def _held_back(self) -> frozenset[Label]:
+    def held_back(self) -> frozenset[Label]:
         """The mappings that a filter kept from the event, if such events are meant."""
         if Disposition.SUPPRESSED not in self.wanted.selection.dispositions:
             return frozenset()

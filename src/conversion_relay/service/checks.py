@@ -6,30 +6,33 @@ Opens no database and sends nothing.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
-from conversion_relay.core.values import JsonObject
+from conversion_relay.core.values import Json, JsonObject
 from conversion_relay.errors import ConfigurationError
 from conversion_relay.service.complaints import Complaint, Origin, told
 from conversion_relay.service.configuration import Inspection
-from conversion_relay.service.references import placeholder
+from conversion_relay.service.references import PLACEHOLDER
+from conversion_relay.service.sealing import NO_KEYS, keys_in
 from conversion_relay.service.settings import (
     LOOPBACK_HOSTS,
     Configuration,
     DestinationSettings,
     ServiceSettings,
+    SharingSettings,
     SourceSettings,
 )
-from conversion_relay.service.settings.kinds import ANY_ORIGIN
+from conversion_relay.service.settings.kinds import ANY_ORIGIN, Settings
 from conversion_relay.service.toml_lines import Place
 
-_ASKED_OF_THE_DESTINATION: Final = ("presets", "mappings", "sharing")
+_ASKED_OF_THE_DESTINATION: Final = ("presets", "mappings")
 _EVERYBODY_IS_A_PROXY: Final = (
     "service.trusted_proxies names everybody, so that no visitor can be told from a proxy"
 )
@@ -37,6 +40,15 @@ _NOBODY_IS_A_PROXY: Final = (
     "the service listens on this machine only, so that what reaches it is a proxy; none is named "
     "in service.trusted_proxies (RELAY_TRUSTED_PROXIES), and so no visitor's ip is found"
 )
+_ADMIN_TOO: Final = (
+    "is a credential of source {} too, so that whoever may post events may read and erase all"
+)
+_PARTS: Final = {
+    "max_event_bytes": "max_body_bytes",
+    "max_tracking_event_bytes": "max_tracking_body_bytes",
+}
+"""An event cannot be larger than its request."""
+_Table = TypeVar("_Table", bound=Settings)
 Finding: TypeAlias = "tuple[Place, str]"
 """The setting, and a sentence that goes on from its name."""
 
@@ -85,6 +97,8 @@ def checked(inspection: Inspection, examine: Examine) -> Checked:
     folder = _presets_folder(tree)
     examined = {name: examine(one, folder) for name, one in _destinations(tree)}
     problems = [*inspection.problems, *_problems(examined, folder, origin)]
+    if not _seals(tree):
+        problems.append(origin.problem(("service", "encryption_key"), NO_KEYS))
     if problems:
         raise ConfigurationError(told(problems, origin))
     configuration = inspection.usable()
@@ -96,16 +110,26 @@ def checked(inspection: Inspection, examine: Examine) -> Checked:
 
 
 def _presets_folder(tree: JsonObject) -> Path | None:
-    service = tree.get("service")
-    folder = service.get("presets_folder") if isinstance(service, dict) else None
+    folder = _of_service(tree, "presets_folder")
     return Path(folder) if isinstance(folder, str) else None
+
+
+def _seals(tree: JsonObject) -> bool:
+    """Whether the encryption key can be one, where it is known."""
+    text = _of_service(tree, "encryption_key")
+    return not isinstance(text, str) or text == PLACEHOLDER or bool(keys_in(text.encode()))
+
+
+def _of_service(tree: JsonObject, key: str) -> Json:
+    service = tree.get("service")
+    return service.get(key) if isinstance(service, dict) else None
 
 
 def _problems(
     examined: Mapping[str, Examined], folder: Path | None, origin: Origin
 ) -> Iterator[Complaint]:
     """Without a folder, no preset in it is a problem of its own."""
-    missing = folder is not None and not folder.is_dir()
+    missing = folder is not None and not os.path.isdir(folder)  # noqa: PTH112 - is_dir() raises
     if missing:
         yield origin.problem(("service", "presets_folder"), f"{folder} is no folder")
     for name, one in examined.items():
@@ -123,15 +147,31 @@ def _destinations(tree: JsonObject) -> Iterator[tuple[str, DestinationSettings]]
 
 def _what_is_sound(table: JsonObject) -> DestinationSettings:
     """What can be examined of a destination, however broken the rest of it is."""
-    kept: JsonObject = {"pixel_code": "PIXEL_CODE", "access_token": placeholder()}
-    sound = DestinationSettings.model_validate(kept)
-    for key in _ASKED_OF_THE_DESTINATION:
-        if key in table:
-            try:
-                sound = DestinationSettings.model_validate({**kept, key: table[key]})
-            except ValidationError:  # said already
-                continue
-            kept[key] = table[key]
+    kept: JsonObject = {"pixel_code": "PIXEL_CODE", "access_token": PLACEHOLDER}
+    asked: dict[str, object] = {
+        key: table[key] for key in _ASKED_OF_THE_DESTINATION if key in table
+    }
+    return _sound(DestinationSettings, kept, asked | {"sharing": _sound_sharing(table)})
+
+
+def _sound_sharing(table: JsonObject) -> SharingSettings:
+    given = table.get("sharing")
+    sharing = given if isinstance(given, dict) else {}
+    regions = {"limited_data_use", "limited_data_use_regions"} <= sharing.keys()
+    # a choice that is spelt wrongly, and said to be, does not make the regions useless
+    return _sound(SharingSettings, {"limited_data_use": "by_region"} if regions else {}, sharing)
+
+
+def _sound(model: type[_Table], enough: JsonObject, asked: Mapping[str, object]) -> _Table:
+    """The table with those of the settings that are sound; of the others it is said already."""
+    kept: dict[str, object] = {**enough}
+    sound = model.model_validate(kept)
+    for key, value in asked.items():
+        try:
+            sound = model.model_validate({**kept, key: value})
+        except ValidationError:
+            continue
+        kept[key] = value
     return sound
 
 
@@ -148,9 +188,22 @@ def _dangers(configuration: Configuration) -> Iterator[Finding]:
             yield ("destinations", name), "no source sends to it"
         for key, sentence in _dangers_of_destination(destination):
             yield ("destinations", name, key), sentence
+    for key, sentence in _dangers_of_service(configuration):
+        yield ("service", key), sentence
+
+
+def _dangers_of_service(configuration: Configuration) -> Iterator[tuple[str, str]]:
+    service = configuration.service
     if ANY_ORIGIN in service.cors_origins and len(service.cors_origins) > 1:
         sentence = '"*" allows every site, so that the others beside it have no effect'
-        yield ("service", "cors_origins"), sentence
+        yield "cors_origins", sentence
+    if service.admin_token not in {None, SecretStr(PLACEHOLDER)}:
+        for name, source in configuration.sources.items():
+            if service.admin_token in (*source.bearer_tokens, *source.signing_secrets):
+                yield "admin_token", _ADMIN_TOO.format(name)
+    for part, whole in _PARTS.items():
+        if getattr(service, part) > getattr(service, whole):
+            yield part, f"has no effect beyond {whole}, which is less"
 
 
 def _dangers_of_source(
@@ -158,7 +211,12 @@ def _dangers_of_source(
 ) -> Iterator[tuple[str, str]]:
     if source.authentication == "none":
         yield "authentication", "anybody who reaches the webhook can post conversions"
+    if "match_keys_retention" in source.model_fields_set and not source.match_keys:
+        yield "match_keys_retention", "has no effect without match_keys = true"
     if source.visitor_ip != "connection":
+        return
+    if not source.write_keys:
+        yield "visitor_ip", "has no effect without write_keys: it is about events to /v1/…"
         return
     if any(ip_network(network).prefixlen == 0 for network in service.trusted_proxies):
         yield "visitor_ip", _EVERYBODY_IS_A_PROXY
@@ -173,3 +231,5 @@ def _dangers_of_destination(settings: DestinationSettings) -> Iterator[tuple[str
         yield "allow_any_api_host", "the access token may be sent to a host that is not TikTok's"
     if settings.mappings is not None and "presets" in settings.model_fields_set:
         yield "presets", "has no effect beside mappings"
+    if "consent_when_missing" in settings.model_fields_set and not settings.consent_categories:
+        yield "consent_when_missing", "has no effect without consent_categories"

@@ -5,6 +5,7 @@ Knows the settings and their variables; reads nothing.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -60,7 +61,7 @@ _SENTENCES: Final[Mapping[str, str]] = {
     "path_type": "must be a path",
     "string_type": "must be a text",
     "too_short": "needs at least one entry, such as [{name}.NAME]",
-    "tuple_type": "must be a list",
+    "tuple_type": "must be a list, in [ ]",
     "value_error": "{error}",
 }
 """By the type of pydantic's error; `{}` holds what its context knows."""
@@ -138,15 +139,20 @@ def did_you_mean(name: str, known: Sequence[str], similarity: float = 0.7) -> st
 
 
 def called_in_file(place: Place) -> str:
-    """The setting as a TOML file calls it; its list's items are counted from 0."""
+    """The setting as a TOML file calls it, on one line; its list's items are counted from 0."""
     called = ""
     for key in place:
         if isinstance(key, int):
             called += f"[{key}]"
         else:
-            text = key if _BARE_KEY.fullmatch(key) else f'"{key}"'
+            text = key if _BARE_KEY.fullmatch(key) else quoted(key)
             called += f".{text}" if called else text
     return called
+
+
+def quoted(text: str) -> str:
+    """The text between quotes, on one line whatever it holds."""
+    return json.dumps(text, ensure_ascii=not text.isprintable())
 
 
 def _required(place: Place) -> str:

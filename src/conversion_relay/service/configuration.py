@@ -27,7 +27,7 @@ from conversion_relay.service.environment import (
     Variable,
     value_of,
 )
-from conversion_relay.service.references import SECRETS, References, placeholder
+from conversion_relay.service.references import PLACEHOLDER, SECRETS, References
 from conversion_relay.service.settings import Configuration
 from conversion_relay.service.toml_file import read_toml
 from conversion_relay.service.toml_lines import Place
@@ -35,12 +35,12 @@ from conversion_relay.service.toml_lines import Place
 _OWN_PREFIX: Final = "RELAY_"
 _SHARED_PREFIXES: Final = ("TIKTOK_", "SEGMENT_")
 """Other programs have variables with these, so that only what is like one of ours is an error."""
+_IDLE: Final = "{} has no effect beside a TOML file, which says what sources and destinations are"
 _Placeholders: TypeAlias = "tuple[tuple[tuple[str, ...], str], ...]"
-_PIXEL_CODE: Final = ((*DESTINATION, "pixel_code"), "PIXEL_CODE")
 _PLACEHOLDERS: Final[_Placeholders] = (
     ((*SOURCE, "authentication"), "none"),
-    ((*DESTINATION, "access_token"), placeholder()),
-    _PIXEL_CODE,
+    ((*DESTINATION, "access_token"), PLACEHOLDER),
+    ((*DESTINATION, "pixel_code"), "PIXEL_CODE"),
 )
 
 
@@ -95,20 +95,23 @@ def load_for_preview(
         ConfigurationError: with every problem found.
     """
     kept = {name: value for name, value in environment.items() if not _is_credential(name)}
-    return inspect(kept, config_file, _PLACEHOLDERS).usable()
+    return inspect(kept, config_file, _PLACEHOLDERS, secrets=False).usable()
 
 
 def inspect(
     environment: Mapping[str, str],
     config_file: Path | None = None,
     placeholders: _Placeholders = (),
+    *,
+    secrets: bool = True,
 ) -> Inspection:
     """What is configured and what is wrong with it.
 
     Args:
         environment: the process's variables.
         config_file: a TOML file; RELAY_CONFIG names one when this is None.
-        placeholders: stand where nothing is set; when there are any, secrets are not looked for.
+        placeholders: stand where nothing is set.
+        secrets: those that a file refers to are looked for; otherwise placeholders are as good.
 
     Raises:
         ConfigurationError: the file cannot be read, or is no TOML.
@@ -119,7 +122,7 @@ def inspect(
         draft.tree = {"sources": {DEFAULT_SOURCE: {}}, "destinations": {DEFAULT_DESTINATION: {}}}
         draft.fill(VARIABLES)
     else:
-        draft.read(path, needed=not placeholders)
+        draft.read(path, needed=secrets)
         # for the service itself the environment decides over the file, as containers expect
         draft.fill(one for one in VARIABLES if one.target[0] == "service")
     for target, value in placeholders:
@@ -136,8 +139,13 @@ def unknown_variables(
     Those that the TOML file names as places of secrets are known.
     """
     path = _config_path(environment, config_file)
-    known = _known_variables() | (frozenset() if path is None else _referred(path))
+    known = _known_variables()
     sentences: list[str] = []
+    if path is not None:
+        referred = _referred(path)
+        known |= referred
+        idle = sorted(_taken_by_the_file() - referred)
+        sentences += [_IDLE.format(name) for name in idle if environment.get(name)]
     for name in sorted(environment.keys() - known):
         near = did_you_mean(name, sorted(_known_variables()), similarity=0.85)
         if near and name.startswith((_OWN_PREFIX, *_SHARED_PREFIXES)):
@@ -150,6 +158,12 @@ def unknown_variables(
 def _known_variables() -> frozenset[str]:
     names = {variable.name for variable in (*VARIABLES, CONFIG_VARIABLE)}
     return frozenset(names | {f"{name}_FILE" for name in names})
+
+
+def _taken_by_the_file() -> frozenset[str]:
+    """The variables of the source and the destination, each with its twin."""
+    names = [variable.name for variable in VARIABLES if variable.target[0] != "service"]
+    return frozenset([*names, *(f"{name}_FILE" for name in names)])
 
 
 def _referred(path: Path) -> frozenset[str]:
@@ -200,7 +214,7 @@ class _Draft:
             except ConfigurationError as error:
                 self._problems.append(Complaint(f"- {error}"))
                 value = (
-                    None if variable.target[-1] not in {*SECRETS, "pixel_code"} else placeholder()
+                    None if variable.target[-1] not in {*SECRETS, "pixel_code"} else PLACEHOLDER
                 )
             if value is not None:
                 _put(self.tree, variable.target, variable.form(value))

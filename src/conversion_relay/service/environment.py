@@ -126,6 +126,7 @@ VARIABLES: Final = (
     ),
     Variable("RELAY_LOG_FORMAT", ("service", "log_format")),
 )
+_LONGEST_SECRET: Final = 64 * 1024
 CONFIG_VARIABLE: Final = Variable("RELAY_CONFIG", (), "a TOML file of sources and destinations")
 
 
@@ -154,10 +155,15 @@ def secret_in(path: Path) -> str:
         ConfigurationError: saying why it cannot be read.
     """
     try:
-        return path.read_text(encoding="utf-8").strip()
+        with path.open("rb") as file:
+            content = file.read(_LONGEST_SECRET + 1)
+        text = content.decode("utf-8-sig").strip()
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path} cannot be read: it is not UTF-8") from error
     except ValueError as error:  # of a path with a zero byte
         raise ConfigurationError("this is no path of a file") from error
+    if len(content) > _LONGEST_SECRET:
+        raise ConfigurationError(f"{path} has more than {_LONGEST_SECRET} bytes: it is no secret")
+    return text

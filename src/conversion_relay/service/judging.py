@@ -179,8 +179,9 @@ def _suppressions(
     """One for each mapping that a filter holds back today from what is meant."""
     for label, notes in _by_label(planned.suppressions):
         kept = _made_by(label, case)
-        new = not kept and case.is_meant_itself and case.may_be_new(label)
-        if (new and case.wanted.fits(*label)) or any(one in case.meant for one in kept):
+        asked_for = label in case.held_back if kept else case.may_be_new(label)
+        meant = asked_for and case.is_meant_itself and case.wanted.fits(*label)
+        if meant or any(one in case.meant for one in kept):
             answered += kept
             yield Judgement(Fate.SUPPRESSED, notes=notes)
 

@@ -74,7 +74,7 @@ def _of_service(settings: ServiceSettings, secrets: _Secrets) -> Mapping[str, st
     token, key = settings.admin_token, settings.encryption_key
     return {
         "address": f"{settings.host}, port {settings.port}",
-        "database": settings.database_url,
+        "database": str(settings.database_path.absolute()),
         "encryption key": secrets.one("service", "encryption_key")
         if key
         else "in a file beside the database",

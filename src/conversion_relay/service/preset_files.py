@@ -6,6 +6,7 @@ package, then at the top of a checkout. Knows no destination: what a preset mean
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
@@ -29,7 +30,7 @@ def presets_folder(configured: Path | None) -> Path:
         PresetError: the configured folder does not exist, or none came with the installation.
     """
     if configured is not None:
-        if not configured.is_dir():
+        if not os.path.isdir(configured):  # noqa: PTH112 - of a path too long, is_dir() raises
             raise PresetError(f"the presets folder {configured} does not exist")
         return configured
     for folder in (_INSTALLED, _CHECKOUT):

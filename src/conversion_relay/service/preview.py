@@ -15,12 +15,14 @@ from typing import Final
 import orjson
 
 from conversion_relay.core.decoding import Undecodable, decode
-from conversion_relay.core.event import MalformedEvent, SegmentEvent
+from conversion_relay.core.event import MalformedEvent
 from conversion_relay.core.match_keys import Memory, subjects_of
 from conversion_relay.core.plan import Note, Plan, Target, plan
+from conversion_relay.core.reception import EventLimits, received
 from conversion_relay.core.values import Json
 
 _NOTHING: Final = Plan()
+_NO_LIMITS: Final = EventLimits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ def preview(
     memory: Memory | None = None,
     *,
     explain: bool = False,
+    limits: EventLimits = _NO_LIMITS,
 ) -> Iterator[Previewed | Unshown]:
     """One result for each line that is not empty, in order.
 
@@ -60,12 +63,13 @@ def preview(
         memory: of match keys, to which each line adds what it teaches; None where the source
             remembers none.
         explain: say as well what filters decided and what settings keep from the partner.
+        limits: what is beyond them would go into quarantine.
     """
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            found = _planned(number, line, targets, now, memory)
+            found = _planned(number, line.strip(), targets, now, memory, limits)
             yield found if isinstance(found, Unshown) else _shown(found, targets, explain=explain)
         except RecursionError:
             yield Unshown(number, "is nested too deeply")
@@ -88,6 +92,7 @@ def _planned(
     targets: Sequence[Target],
     now: datetime,
     memory: Memory | None,
+    limits: EventLimits,
 ) -> _Planned | Unshown:
     try:
         decoded = decode(line.decode())
@@ -96,14 +101,14 @@ def _planned(
     if isinstance(decoded, Undecodable):
         return Unshown(number, f"is no JSON: {decoded.reason}")
     value = decoded.value
-    event = SegmentEvent.parse(value)
+    message_id = value.get("messageId") if isinstance(value, dict) else None
+    event = received(decoded, line, limits, now)
     if isinstance(event, MalformedEvent):
-        message_id = value.get("messageId") if isinstance(value, dict) else None
         return _Planned(message_id, malformed=event.reason)
     result = plan(event, targets, now, memory)
     if memory is not None:
         memory.learn(subjects_of(event.payload), result.lessons)
-    return _Planned(event.payload.get("messageId"), result)
+    return _Planned(message_id, result)
 
 
 def _shown(planned: _Planned, targets: Sequence[Target], *, explain: bool) -> Previewed:

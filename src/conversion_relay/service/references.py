@@ -5,6 +5,7 @@ A secret that stands in the file itself is refused, unread. Checks nothing else.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from conversion_relay.core.values import Json, JsonObject
 from conversion_relay.errors import ConfigurationError
 from conversion_relay.service.environment import secret_in, value_of
 from conversion_relay.service.settings import GROUPS
+from conversion_relay.service.settings.kinds import SQLITE_URL
 from conversion_relay.service.toml_lines import Place
 
 SECRETS: Final = frozenset(
@@ -27,21 +29,26 @@ SECRETS: Final = frozenset(
         "proxy_url",
     }
 )
-_PATHS: Final = ("mappings", "presets_folder")
+_PATHS: Final = {"mappings": "", "presets_folder": "", "database_url": SQLITE_URL}
+"""The settings with a path, and what stands in front of it."""
+PLACEHOLDER: Final = "http://placeholder/"
+"""Stands where a secret is not known: good as a token and as an address."""
+_NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
+"""How variables are usually called. What is not, may be a secret in the wrong place."""
 _LITERAL: Final = (
     'must say where the secret is found: "env:NAME" or "file:PATH"; secrets do not belong in the '
     "file"
 )
-
-
-def placeholder(number: int = 0) -> str:
-    """Stands where a secret is not known: good as a token and as an address, never twice."""
-    return f"http://placeholder/{number}"
+_UNSET: Final = "names the environment variable {}, which is not set"
+_UNLIKE: Final = (
+    'names an environment variable that is not set; "env:" takes the NAME of one, in capitals, '
+    "and not the secret"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class References:
-    """Puts secrets in the place of their references, and absolute paths in that of relative ones.
+    """Puts secrets in the place of their references, and paths as they are from here.
 
     Attributes:
         folder: of the file; relative paths begin there.
@@ -67,29 +74,31 @@ class References:
                     table[key] = [self._secret((*place, key, n), item) for n, item in items]
                 else:
                     table[key] = self._secret((*place, key), value)
-            for key in _PATHS:
-                path = table.get(key)
-                if isinstance(path, str) and path == path.strip() != "":
-                    table[key] = str(self.folder / path)
+            for key, scheme in _PATHS.items():
+                value = table.get(key)
+                if isinstance(value, str) and value.startswith(scheme):
+                    path = value.removeprefix(scheme)
+                    table[key] = (
+                        f"{scheme}{self.folder / path}" if path.strip() == path != "" else value
+                    )
 
     def _secret(self, place: Place, reference: Json) -> str:
         kind, name = _parts(reference)
         self.found[place] = f"{kind}:{name}" if kind else ""
-        unknown = placeholder(len(self.found))
         if not kind:
             self.problems[place] = _LITERAL
         if not kind or not self.needed:
-            return unknown
+            return PLACEHOLDER
         try:
             if kind == "file":
                 return secret_in(self.folder / name)
             value = value_of(name, self.environment)
         except ConfigurationError as error:
             self.problems[place] = str(error)
-            return unknown
+            return PLACEHOLDER
         if value is None:
-            self.problems[place] = f"names the environment variable {name}, which is not set"
-            return unknown
+            self.problems[place] = _UNSET.format(name) if _NAME.fullmatch(name) else _UNLIKE
+            return PLACEHOLDER
         return value
 
 

@@ -10,22 +10,18 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
 from typing import Final, TypeAlias
 
 from conversion_relay.core.decoding import Decoded, Unusable
 from conversion_relay.core.match_keys import Keys, Lesson, Memory, is_somebody, subjects_of
-from conversion_relay.core.plan import PlannedDelivery
 from conversion_relay.errors import StoreError
 from conversion_relay.service.logs import Log
 from conversion_relay.service.metrics import Metrics
-from conversion_relay.service.store.port import KeyCount, Learned
+from conversion_relay.service.store.port import Learned
 
 Known: TypeAlias = Mapping[str, Mapping[str, Keys]]
 Read: TypeAlias = Callable[[str, Sequence[str], datetime], Awaitable[Known]]
 
-ANY_KEY: Final = "any"
-"""Counted of every conversion: whether it carries a match key at all."""
 PATIENCE_SECONDS: Final = 2.0
 
 
@@ -82,24 +78,3 @@ def _subjects(elements: Iterable[Decoded | Unusable | None]) -> list[str]:
 def learned_of(lessons: Iterable[Lesson], expires_at: datetime) -> tuple[Learned, ...]:
     """What is to be kept of what an event taught."""
     return tuple(Learned(one.destination, one.keys, expires_at) for one in lessons)
-
-
-def key_counts(deliveries: Sequence[PlannedDelivery]) -> tuple[KeyCount, ...]:
-    """Which match keys these carry, and would have carried without memory."""
-    if len(deliveries) == 1:
-        return _counts(deliveries[0].destination, deliveries[0].keys, deliveries[0].filled)
-    return tuple(
-        count for one in deliveries for count in _counts(one.destination, one.keys, one.filled)
-    )
-
-
-@lru_cache(maxsize=4096)
-def _counts(
-    destination: str, keys: frozenset[str], filled: frozenset[str]
-) -> tuple[KeyCount, ...]:
-    """There are few of these, and many events."""
-    before = keys - filled
-    return (
-        KeyCount(destination, ANY_KEY, bool(before), bool(keys)),
-        *(KeyCount(destination, key, key in before, after=1) for key in sorted(keys)),
-    )

@@ -32,6 +32,10 @@ from conversion_relay.service.place import (
 )
 
 KEY_BYTES = 32
+NO_KEYS = (
+    f"is not base64 of {KEY_BYTES} bytes, or several of these with white space or commas between "
+    "them: make one with `openssl rand -base64 32`"
+)
 _KEY_ID_BYTES = 4
 _NONCE_BYTES = 12
 _HEADER_BYTES = 1 + _KEY_ID_BYTES
@@ -151,13 +155,16 @@ def _key_id(key: bytes) -> bytes:
 
 
 def _decoded(text: bytes, origin: str) -> tuple[bytes, ...]:
-    keys = tuple(_decoded_key(part) for part in text.replace(b",", b" ").split())
-    if not keys or any(len(key) != KEY_BYTES for key in keys):
-        raise ConfigurationError(
-            f"{origin} is not base64 of {KEY_BYTES} bytes, or several of these with white space "
-            "or commas between them: make one with `openssl rand -base64 32`"
-        )
+    keys = keys_in(text)
+    if not keys:
+        raise ConfigurationError(f"{origin} {NO_KEYS}")
     return keys
+
+
+def keys_in(text: bytes) -> tuple[bytes, ...]:
+    """The keys that the text holds; none if one of them is no key."""
+    keys = tuple(_decoded_key(part) for part in text.replace(b",", b" ").split())
+    return keys if all(len(key) == KEY_BYTES for key in keys) else ()
 
 
 def _decoded_key(text: bytes) -> bytes:

@@ -15,6 +15,7 @@ _WHERE: Final = re.compile(
     r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)"
 )
 _TOO_MANY_DIGITS: Final = re.compile(r"[0-9_]{4300}")
+_MOST_BYTES: Final = 1024 * 1024
 
 
 def read_toml(path: Path) -> tuple[JsonObject, Lines]:
@@ -24,11 +25,16 @@ def read_toml(path: Path) -> tuple[JsonObject, Lines]:
         ConfigurationError: it cannot be read or is no TOML; with the line.
     """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
     except OSError as error:
         raise ConfigurationError(f"{path} cannot be read: {error.strerror}") from error
+    if len(content) > _MOST_BYTES:
+        raise ConfigurationError(
+            f"{path} has more than {_MOST_BYTES} bytes: it is no configuration"
+        )
     try:
-        text = content.decode()
+        text = content.decode("utf-8-sig")  # editors of Windows begin a file with a mark
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigurationError(f"{path}:{line}: is no TOML: it is not UTF-8") from error

@@ -124,7 +124,7 @@ def test_the_table_names_all_that_can_be_sent() -> None:
 
 def test_without_settings_every_byte_stays() -> None:
     whole = element(FULL, Sharing())
-    shared, done = Sharer(Sharing()).share(whole, EVENT)
+    shared, done = Sharer(Sharing()).share(whole, {}, EVENT)
     assert shared is whole
     assert done == ()
 
@@ -225,6 +225,9 @@ ALWAYS = Sharing(limited_data_use=LimitedDataUse.ALWAYS)
         (LIMITED, {"address": {"country": "US", "state": "NY"}}, False),
         (LIMITED, {"address": {"country": "US"}}, True),
         (LENIENT, {"address": {"country": "US"}}, False),
+        (LIMITED, {"address": {"country": "US", "state": "06"}}, True),
+        (LIMITED, {"address": {"country": "Germany"}, "locale": "en-GB"}, True),
+        (LENIENT, {"address": {"country": "Germany"}, "locale": "de-DE"}, False),
         (LIMITED, {"locale": "de-DE"}, True),
         (LIMITED, {"locale": "fr-FR"}, False),
         (LIMITED, {}, True),
@@ -261,8 +264,8 @@ def test_sharing_twice_is_sharing_once_and_changes_no_argument(
     whole = element({**payload, "limited_data_use": limited}, Sharing())
     before = copy.deepcopy(whole)
     sharer = Sharer(replace(sharing, limited_data_use_when_unknown=False))
-    once, _ = sharer.share(whole, EVENT)
-    twice, _ = sharer.share(once, EVENT)
+    once, _ = sharer.share(whole, {}, EVENT)
+    twice, _ = sharer.share(once, {}, EVENT)
     assert whole == before
     assert twice == once
     assert once["limited_data_use"] is True or not limited

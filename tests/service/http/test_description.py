@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import orjson
 import pytest
 
 from support.running import ADMIN, world
@@ -35,6 +36,16 @@ async def test_every_way_in_is_described(
         operation = paths[f"/v1/{call}"]["post"]
         assert {"requestBody", "security", "responses"} < set(operation)
         assert operation["responses"].keys() >= {"200", "400", "401", "408", "429", "503"}  # type: ignore[attr-defined]
+
+
+async def test_the_webhook_s_answer_is_described(
+    document: dict[str, dict[str, dict[str, dict[str, object]]]], tmp_path: Path
+) -> None:
+    async with world(tmp_path) as here:
+        answer = (await here.post([])).json()
+    described = orjson.dumps(document["paths"]["/webhook/{source}"]["post"]["responses"])
+    schema = orjson.loads(described)["200"]["content"]["application/json"]["schema"]
+    assert set(schema["required"]) == set(schema["properties"]) == set(answer)
 
 
 async def test_every_refusal_is_a_problem_document(

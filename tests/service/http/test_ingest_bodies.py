@@ -22,8 +22,8 @@ from starlette.types import Message, Scope
 from conversion_relay.core.values import Json
 from conversion_relay.errors import StoreBusy, StoreError, StoreUnavailable
 from conversion_relay.service.app import now
-from conversion_relay.service.http.admin.forget import Erasure
 from conversion_relay.service.http.edge.body import BodyLimits
+from conversion_relay.service.http.erasure import Erasure
 from conversion_relay.service.http.ingest import Webhook
 from conversion_relay.service.http.intake import IngestLimits, Intake
 from conversion_relay.service.http.signature import Credentials

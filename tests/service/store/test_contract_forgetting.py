@@ -61,7 +61,7 @@ async def end(store: Store, **states: State) -> None:
 @pytest.mark.parametrize("user", ["u1", "a1"])
 async def test_events_of_a_user_go_by_either_id_and_others_stay(store: Store, user: str) -> None:
     await store.append([of("a", "u1", "a1"), of("b", "u2", "a2"), of("c"), of("d", "u10", "a10")])
-    assert await store.forget(user, None, NOW) == Forgotten(1, 1, {State.PENDING: 1})
+    assert await store.forget({user}, None, NOW) == Forgotten(1, 1, {State.PENDING: 1})
     assert await kept(store) == ["b", "c", "d"]
     claims = await store.claim("tiktok", 10, LEASE, NOW)
     assert [one.message_id for one in claims] == ["b", "c", "d"]
@@ -71,15 +71,15 @@ async def test_events_of_a_user_go_by_either_id_and_others_stay(store: Store, us
 async def test_an_id_is_a_user_wherever_it_stands(store: Store) -> None:
     """The anonymousId of one event may be the userId of another."""
     await store.append([of("a", "x"), of("b", "u", "x"), of("c", "u")])
-    assert (await store.forget("x", None, NOW)).events == 2
+    assert (await store.forget({"x"}, None, NOW)).events == 2
     assert await kept(store) == ["c"]
 
 
 async def test_one_source_alone_can_be_meant(store: Store) -> None:
     await store.append([of("a", "u"), of("b", "u", source="other")])
-    assert (await store.forget("u", "other", NOW)).events == 1
+    assert (await store.forget({"u"}, "other", NOW)).events == 1
     assert await kept(store) == ["a"]
-    assert (await store.forget("u", "nowhere", NOW)) == NOTHING
+    assert (await store.forget({"u"}, "nowhere", NOW)) == NOTHING
 
 
 async def test_deliveries_go_whatever_their_state(store: Store) -> None:
@@ -87,7 +87,7 @@ async def test_deliveries_go_whatever_their_state(store: Store) -> None:
     await store.append([of(name, "user") for name in [*states, "claimed"]])
     await end(store, **states)
     await store.append([of("waiting", "user"), of("other", "somebody")])
-    forgotten = await store.forget("user", None, NOW)
+    forgotten = await store.forget({"user"}, None, NOW)
     everything = [*states.values(), State.CLAIMED, State.PENDING]
     assert forgotten == Forgotten(6, 6, dict.fromkeys(everything, 1))
     assert forgotten.in_flight == 1
@@ -98,7 +98,7 @@ async def test_deliveries_go_whatever_their_state(store: Store) -> None:
 async def test_the_end_of_a_claim_brings_nothing_back(store: Store) -> None:
     await store.append([of("a", "u")])
     (claim,) = await store.claim("tiktok", 10, LEASE, NOW)
-    assert (await store.forget("u", None, NOW)).in_flight == 1
+    assert (await store.forget({"u"}, None, NOW)).in_flight == 1
     assert await store.settle([delivered(claim)], NOW) == 0
     assert await store.claim("tiktok", 10, LEASE, NOW + 2 * LEASE) == ()
     assert await store.next_due("tiktok") is None
@@ -107,25 +107,25 @@ async def test_the_end_of_a_claim_brings_nothing_back(store: Store) -> None:
 
 async def test_a_copy_of_what_was_erased_is_still_recognised(store: Store) -> None:
     await store.append([of("a", "u")])
-    await store.forget("u", None, NOW)
+    await store.forget({"u"}, None, NOW)
     assert (await store.append([of("a", "u"), of("b", "u")])).fresh == (False, True)
     assert await kept(store) == ["b"]
 
 
 async def test_the_second_time_there_is_nothing(store: Store) -> None:
     await store.append([of("a", "u"), of("b", "v")])
-    await store.forget("u", None, NOW)
-    assert await store.forget("u", None, NOW) == NOTHING
-    assert await store.forgettable("u", None, NOW) == NOTHING
+    await store.forget({"u"}, None, NOW)
+    assert await store.forget({"u"}, None, NOW) == NOTHING
+    assert await store.forgettable({"u"}, None, NOW) == NOTHING
     assert await kept(store) == ["b"]
 
 
 async def test_counting_first_changes_nothing(store: Store) -> None:
     await store.append([taught("a", "u", source="default"), of("b", "u"), of("c", "v")])
-    counted = await store.forgettable("u", None, NOW)
+    counted = await store.forgettable({"u"}, None, NOW)
     assert counted == Forgotten(2, 2, {State.PENDING: 2}, 2)
     assert await kept(store) == ["a", "b", "c"]
-    assert await store.forget("u", None, NOW) == counted
+    assert await store.forget({"u"}, None, NOW) == counted
 
 
 async def test_more_events_than_go_at_once(store: Store) -> None:
@@ -133,7 +133,7 @@ async def test_more_events_than_go_at_once(store: Store) -> None:
     for begin in range(0, 1_500, 100):
         names = [f"m{number}" for number in range(begin, begin + 100)]
         await store.append([of(one, "u" if one.endswith(("1", "2")) else "v") for one in names])
-    assert (await store.forget("u", None, NOW)).originals == 300
+    assert (await store.forget({"u"}, None, NOW)).originals == 300
     left = [f"m{number}" for number in range(1_500) if number % 10 not in {1, 2}]
     found: list[str] = []
     after: int | None = 0
@@ -161,21 +161,21 @@ async def test_what_could_not_be_read_is_searched_for_the_id(
     store: Store, original: bytes, goes: bool
 ) -> None:
     await store.append([unread("q", original), unread("other", b'{"userId":"user-2"')])
-    assert (await store.forget("user-1", None, NOW)).events == goes
+    assert (await store.forget({"user-1"}, None, NOW)).events == goes
     assert await kept(store) == ([] if goes else ["q"]) + ["other"]
 
 
 async def test_an_event_in_quarantine_with_an_id_is_not_searched(store: Store) -> None:
     one = replace(unread("q", b'{"userId":"u","note":"v"}'), subjects=("u",))
     await store.append([one])
-    assert await store.forget("v", None, NOW) == NOTHING
-    assert (await store.forget("u", None, NOW)).events == 1
+    assert await store.forget({"v"}, None, NOW) == NOTHING
+    assert (await store.forget({"u"}, None, NOW)).events == 1
 
 
 @pytest.mark.parametrize("user", ["ü-ß", "\ud800", "a" * 20_000, 'with "quotes"\\', "0"])
 async def test_any_id_can_be_forgotten(store: Store, user: str) -> None:
     await store.append([of("a", user, "other"), of("b", "x" + user)])
-    assert (await store.forget(user, None, NOW)).events == 1
+    assert (await store.forget({user}, None, NOW)).events == 1
     assert await kept(store) == ["b"]
 
 
@@ -235,9 +235,9 @@ async def test_match_keys_outlive_their_event_and_then_go(store: Store) -> None:
     await sweep(store, late)
     assert await kept(store) == []
     assert await store.remembered("default", ["u"], late) != {}
-    assert (await store.forgettable("u", None, late)).match_keys == 2
+    assert (await store.forgettable({"u"}, None, late)).match_keys == 2
     await sweep(store, NOW + timedelta(days=60))
-    assert (await store.forgettable("u", None, late)).match_keys == 0, "the row itself is gone"
+    assert (await store.forgettable({"u"}, None, late)).match_keys == 0, "the row itself is gone"
 
 
 async def sweep(store: Store, now: object) -> None:
@@ -251,17 +251,17 @@ async def test_match_keys_go_with_what_was_learned_together(store: Store, user: 
     """The anonymousId of a person must not go on giving the e-mail of whom was forgotten."""
     await store.append([taught("1", "u", "a"), taught("2", "u2", email="other")])
     await store.append([taught("3", "u", "a", source="second")])
-    assert (await store.forget(user, "default", NOW)).match_keys == 4
+    assert (await store.forget({user}, "default", NOW)).match_keys == 4
     assert await store.remembered("default", ["u", "a"], NOW) == {}
     assert set(await store.remembered("second", ["u", "a"], NOW)) == {"u", "a"}
     assert set(await store.remembered("default", ["u2"], NOW)) == {"u2"}
-    assert (await store.forget(user, None, NOW)).match_keys == 4
+    assert (await store.forget({user}, None, NOW)).match_keys == 4
     await store.append([taught("4", "a", email="new")])
-    assert (await store.forget("u", None, NOW)).match_keys == 0, "no bond is left"
+    assert (await store.forget({"u"}, None, NOW)).match_keys == 0, "no bond is left"
 
 
 async def test_what_is_forgotten_does_not_come_back_with_new_keys(store: Store) -> None:
     await store.append([taught("1", "u")])
-    await store.forget("u", None, NOW)
+    await store.forget({"u"}, None, NOW)
     await store.append([taught("2", "u", email="e9")])
     assert await store.remembered("default", ["u"], NOW) == {"u": {"tiktok": {"email": "e9"}}}

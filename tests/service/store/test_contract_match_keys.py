@@ -10,14 +10,16 @@ from conversion_relay.service.store.port import (
     Disposition,
     KeyCount,
     KeyCounted,
+    Requeue,
     Retention,
     Selection,
     Store,
 )
-from service.store.examples import NOW, event
+from service.store.examples import NOW, delivery, event
 
 DAY = NOW.date()
 LONG_AGO = date(1970, 1, 1)
+EVERY = Selection()
 
 
 async def test_match_keys_are_counted_by_day_and_only_once(store: Store) -> None:
@@ -40,6 +42,27 @@ async def test_match_keys_are_counted_by_day_and_only_once(store: Store) -> None
     )
     assert tuple(await store.key_report(DAY, DAY)) == (first, second)
     assert tuple(await store.key_report(LONG_AGO, DAY - timedelta(days=1))) == ()
+
+
+async def test_what_a_replay_makes_first_is_counted_on_the_day_it_was_received(
+    store: Store,
+) -> None:
+    held_back = replace(event("a"), disposition=Disposition.SUPPRESSED, deliveries=())
+    await store.append([held_back])
+    (found,) = (await store.select(EVERY, 0, 10)).events
+    planned = replace(
+        delivery("a"), keys=frozenset({"email", "phone"}), filled=frozenset({"phone"})
+    )
+    new, later = Requeue(found.id, None, planned), NOW + timedelta(days=3)
+    assert await store.requeue([new, new], later) == (True, False)
+    (found,) = (await store.select(EVERY, 0, 10)).events
+    again = Requeue(found.id, found.deliveries[0].record, planned)
+    assert await store.requeue([again], later) == (True,), "it was counted already"
+    assert tuple(await store.key_report(LONG_AGO, DAY + timedelta(days=9))) == (
+        KeyCounted(DAY, "tiktok", "any", 1, 1, 1),
+        KeyCounted(DAY, "tiktok", "email", 1, 1, 1),
+        KeyCounted(DAY, "tiktok", "phone", 1, 0, 1),
+    )
 
 
 async def test_the_day_is_that_of_utc(store: Store) -> None:

@@ -71,4 +71,4 @@ async def test_of_nobody_nothing_is_remembered(store: Store, subject: str) -> No
     await store.append([teaching(1, ADA, subject, "ada")])
     found = await store.remembered(event("m").source, [subject, "ada"], NOW)
     assert found == {"ada": {"tiktok": ADA}}
-    assert (await store.forget(subject, None, NOW)).match_keys == 0
+    assert (await store.forget({subject}, None, NOW)).match_keys == 0

@@ -208,9 +208,9 @@ async def test_the_book_brings_nobody_back_who_was_forgotten(
     claims = await claimed(store, 5)
     await store.settle([retried(claims[3], NOW)], NOW)
     with pytest.raises(StoreUnavailable):
-        await store.forget("user", None, NOW)
+        await store.forget({"user"}, None, NOW)
     disk.fault = None
-    forgotten = await store.forget("user", None, NOW)
+    forgotten = await store.forget({"user"}, None, NOW)
     assert forgotten.deliveries == {State.CLAIMED: 1, State.PENDING: 2}
     assert await store.settle([delivered(claims[4])], NOW) == 0
     later = await claimed(store, 10, NOW + 2 * LEASE)

@@ -1,13 +1,12 @@
 """Where the visitor of an event lives, as far as the event tells.
 
-Three places tell, the surest first: the mapped address, `context.location`, the language. What is
-not written as the code of a country tells nothing. Knows no settings.
+Three places tell, the surest first: the mapped address, `context.location`, the language. The one
+that says anything decides; what it does not write as a code is not known. Knows no settings.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -33,42 +32,59 @@ class Region:
     state: str | None = None
 
     def lies_in(self, code: str) -> bool | None:
-        """Whether it is, or is part of, "DE" or "US-CA"; None where that cannot be told."""
+        """Whether it is, or is part of, "DE" or "US-CA"; None where that cannot be told.
+
+        A state of another form, such as "06" or "CAL", may be the same one.
+        """
         country, dash, state = code.partition("-")
         if country != self.country or not dash:
             return country == self.country
-        return None if self.state is None else self.state == state
+        known = self.state is not None and _form(self.state) == _form(state)
+        return self.state == state if known else None
 
 
-def region_of(user: Json, event: SegmentEvent) -> Region | None:
+def region_of(payload: JsonObject, event: SegmentEvent) -> Region | None:
     """The visitor's region, or None where the event does not tell.
 
     Args:
-        user: the `user` object of the element, complete.
+        payload: as it was mapped; of it the address and the language.
         event: where it came from.
     """
-    known = list(_regions(user if isinstance(user, dict) else {}, event))
-    if not known:
-        return None
-    country = known[0].country
-    states = (one.state for one in known if one.country == country and one.state is not None)
-    return Region(country, next(states, None))
-
-
-def _regions(user: JsonObject, event: SegmentEvent) -> Iterator[Region]:
     context = event.payload.get("context")
-    location = context.get("location") if isinstance(context, dict) else None
-    place = location if isinstance(location, dict) else {}
-    locale = user.get("locale") or (context.get("locale") if isinstance(context, dict) else None)
-    for country, state in (
-        (user.get("country"), user.get("state")),
-        (place.get("country"), place.get("region")),
-        (_of_locale(locale), None),
-    ):
-        written = _code(country)
-        found = _ALSO_WRITTEN.get(written, written)
-        if found in COUNTRIES:
-            yield Region(found, _subdivision(state, found))
+    surroundings = context if isinstance(context, dict) else {}
+    address, location = _object(payload.get("address")), _object(surroundings.get("location"))
+    places = (
+        (address.get("country"), address.get("state")),
+        (location.get("country"), location.get("region")),
+        (_of_locale(payload.get("locale") or surroundings.get("locale")), None),
+    )
+    countries = [_country(country) for country, _ in places if not _is_blank(country)]
+    if not countries or countries[0] not in COUNTRIES:  # a weaker sign must not speak for it
+        return None
+    here = countries[0]
+    states = (
+        _subdivision(state, here)
+        for country, state in places
+        if _country(country) == here and not _is_blank(state)
+    )
+    return Region(here, next(states, None))
+
+
+def _country(value: Json) -> str:
+    written = _code(value)
+    return _ALSO_WRITTEN.get(written, written)
+
+
+def _object(value: Json) -> JsonObject:
+    return value if isinstance(value, dict) else {}
+
+
+def _is_blank(value: Json) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _form(state: str) -> tuple[int, bool]:
+    return len(state), state.isalpha()
 
 
 def _of_locale(locale: Json) -> str | None:

@@ -79,19 +79,27 @@ class Sharer:
     settings: Sharing
     _steps: tuple[_Step, ...] = field(init=False, repr=False)
     _regions: tuple[str, ...] = field(init=False, repr=False)
+    _is_idle: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_steps", tuple(_steps(self.settings)))
         regions = tuple(one.upper() for one in self.settings.limited_data_use_regions)
         object.__setattr__(self, "_regions", regions)
+        object.__setattr__(self, "_is_idle", self.settings == EVERYTHING_MAPPED)
 
     def share(
-        self, element: JsonObject, event: SegmentEvent
+        self, element: JsonObject, payload: JsonObject, event: SegmentEvent
     ) -> tuple[JsonObject, tuple[FieldProblem, ...]]:
-        """What of the element is shared, and what was done to it; it is not changed itself."""
-        if self.settings == EVERYTHING_MAPPED:
+        """What of the element is shared, and what was done to it; it is not changed itself.
+
+        Args:
+            element: complete.
+            payload: of which it was made; it tells where the visitor lives.
+            event: where it came from.
+        """
+        if self._is_idle:
             return element, ()
-        shared, notes = self._limited(element, event)
+        shared, notes = self._limited(element, payload, event)
         for step in self._steps:
             changed = _changed(shared, step.path, step.change)
             if isinstance(changed, dict) and changed != shared:
@@ -101,23 +109,21 @@ class Sharer:
         return {key: shared.get(key, {}) for key in kept}, tuple(notes)
 
     def _limited(
-        self, element: JsonObject, event: SegmentEvent
+        self, element: JsonObject, payload: JsonObject, event: SegmentEvent
     ) -> tuple[JsonObject, list[FieldProblem]]:
-        """Decided first, while the element still tells where the visitor lives."""
-        reason = (
-            None if element.get("limited_data_use") is True else self._why_limited(element, event)
-        )
+        is_limited = element.get("limited_data_use") is True
+        reason = None if is_limited else self._why_limited(payload, event)
         if reason is None:
             return dict(element), []
         note = FieldProblem("limited_data_use", f"is true: {reason}")
         return {**element, "limited_data_use": True}, [note]
 
-    def _why_limited(self, element: JsonObject, event: SegmentEvent) -> str | None:
+    def _why_limited(self, payload: JsonObject, event: SegmentEvent) -> str | None:
         if self.settings.limited_data_use is LimitedDataUse.ALWAYS:
             return "sharing.limited_data_use is always"
         if self.settings.limited_data_use is LimitedDataUse.AS_MAPPED:
             return None
-        region = region_of(element.get("user"), event)
+        region = region_of(payload, event)
         answers = {None} if region is None else {region.lies_in(code) for code in self._regions}
         if True in answers:
             return "the visitor's region is one of sharing.limited_data_use_regions"

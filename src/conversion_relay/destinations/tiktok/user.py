@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 from conversion_relay.core.destination import FieldProblem
@@ -60,14 +61,17 @@ MATCH_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "ip_and_user_agent": ("ip", "user_agent"),
 }
 """By what TikTok recognises a visitor: name, and the keys of `user` that must all be there."""
-_CARRIERS: Final = [(name, frozenset(keys)) for name, keys in MATCH_KEYS.items()]
 
 
 def carried(user: Json) -> frozenset[str]:
     """The names of the match keys that a `user` object holds."""
-    if not isinstance(user, dict):
-        return frozenset()
-    return frozenset([name for name, keys in _CARRIERS if keys <= user.keys()])
+    return _named_by(tuple(user)) if isinstance(user, dict) else frozenset()
+
+
+@lru_cache(maxsize=1024)
+def _named_by(held: tuple[str, ...]) -> frozenset[str]:
+    """There are few ways to fill an object, and many events."""
+    return frozenset([name for name, keys in MATCH_KEYS.items() if set(keys) <= set(held)])
 
 
 _AN_ADDRESS: Final = re.compile(r"[^@\s]+@[^@\s]+")

@@ -93,7 +93,7 @@ class ReportWebEvent:
         element["properties"] = _properties(payload, warnings)
         _add_page_and_lead(element, payload, warnings)
         element["limited_data_use"] = payload.get("limited_data_use", False)
-        element, shared = self._sharer.share(element, event)
+        element, shared = self._sharer.share(element, payload, event)
         return Built(
             self._envelope(payload),
             name,

@@ -14,6 +14,7 @@ from typing_extensions import override
 
 from conversion_relay.core.values import Json, JsonObject
 from conversion_relay.service.http.tracking.endpoint import BATCHES, FIGURES, PATH, TYPES
+from conversion_relay.service.store.port import Disposition
 
 _Paths: TypeAlias = Mapping[str, JsonObject]
 _EVENT: Final[JsonObject] = {
@@ -50,7 +51,7 @@ _BATCH: Final[JsonObject] = {
         "anonymousId": {"type": "string"},
     },
 }
-_COUNTS: Final = ("accepted", "duplicates", "planned", "unmatched", "rejected", "quarantined")
+_COUNTS: Final = ("accepted", "duplicates", *(one.value for one in Disposition))
 _KEPT: Final[JsonObject] = {
     "type": "object",
     "required": ["success", *_COUNTS],

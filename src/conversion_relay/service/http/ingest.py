@@ -25,8 +25,8 @@ from conversion_relay.core.decoding import (
     read_list,
 )
 from conversion_relay.service.http import refusals
-from conversion_relay.service.http.admin.forget import Erasure
 from conversion_relay.service.http.edge.body import ClientGone, receive_body
+from conversion_relay.service.http.erasure import Erasure, named_by
 from conversion_relay.service.http.intake import LARGE_BYTES, Answer, Intake
 from conversion_relay.service.http.problems import Problem
 from conversion_relay.service.http.signature import (
@@ -93,7 +93,10 @@ class Webhook:
         request = await self._receive(source, headers, receive)
         if isinstance(request, Problem):
             return request
-        return await self.intake.in_turn(len(request.body), partial(self._hand_in, request))
+        kept = await self.intake.in_turn(len(request.body), partial(self._hand_in, request))
+        if isinstance(kept, Problem):
+            return kept
+        return await self.erasure.obey(request.source, kept.to_forget) or kept.answer
 
     async def _receive(
         self, name: str, headers: Mapping[bytes, bytes], receive: Receive
@@ -134,19 +137,21 @@ class Webhook:
             return verify(accepted, presented, body, find_first)
         return await asyncio.to_thread(verify, accepted, presented, body, find_first)
 
-    async def _hand_in(self, request: _Request) -> Problem | Answer:
-        found = await self._split(request.body)
+    async def _hand_in(self, request: _Request) -> Problem | _Kept:
+        to_forget: set[str] = set()
+        found = await self._split(request.body, to_forget)
         if isinstance(found, Problem):
             return found
         if request.verdict is Verdict.FIRST_ONLY and len(found) > 1:
             return refusals.half_signed(request.source.credentials)
         answer = await self.intake.take(request.source, found, len(request.body))
-        if isinstance(answer, Problem):
-            return answer
-        return await self.erasure.obey(request.source, found) or answer
+        return answer if isinstance(answer, Problem) else _Kept(answer, to_forget)
 
-    async def _split(self, body: bytes) -> list[Decoded | Unusable] | Problem:
-        """The elements of the body, or why it cannot be taken apart."""
+    async def _split(self, body: bytes, to_forget: set[str]) -> list[Decoded | Unusable] | Problem:
+        """The elements of the body, or why it cannot be taken apart.
+
+        Adds whom `delete` events name: here each element has a value, later it is read anew.
+        """
         limits = self.intake.limits
         single = None if is_list(body) else body.strip(b" \t\r\n")
         if single is not None and len(single) > limits.max_event_bytes:
@@ -160,6 +165,7 @@ class Webhook:
                 return refusals.unreadable(element.reason)
             if len(found) == limits.max_batch_events:
                 return refusals.batch_too_long(limits.max_batch_events)
+            to_forget.update(named_by(element))
             large = len(body) > LARGE_BYTES and isinstance(element, Decoded)
             found.append(Reread(element.text) if large else element)
         return found
@@ -178,6 +184,14 @@ class _Request:
     source: Source
     verdict: Verdict
     body: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What is answered, and whom `delete` events of the request name."""
+
+    answer: Answer
+    to_forget: set[str] = field(repr=False)
 
 
 def _single(body: bytes) -> Decoded | Undecodable:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from conversion_relay.core.decoding import Decoded, Unusable
 from conversion_relay.errors import StoreBusy, StoreError
@@ -30,6 +30,7 @@ from conversion_relay.service.store.port import NewEvent, Store
 LARGE_BYTES: Final = 64 * 1024
 _MAX_WAITING_BYTES: Final = 16 * 1024 * 1024
 Answer: TypeAlias = dict[str, bool | int]
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +91,8 @@ class Intake:
         return refusals.too_many_events(wait_seconds) if wait_seconds else None
 
     async def in_turn(
-        self, size_bytes: int, work: Callable[[], Awaitable[Problem | Answer]]
-    ) -> Problem | Answer:
+        self, size_bytes: int, work: Callable[[], Awaitable[Problem | Result]]
+    ) -> Problem | Result:
         """Does the work on a request of this size; large requests wait for each other."""
         if size_bytes <= LARGE_BYTES:
             return await work()

@@ -5,18 +5,18 @@ Knows no HTTP and no store; whatever an element is, something comes out that can
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from conversion_relay.core.brackets import is_deeper
 from conversion_relay.core.decoding import Decoded, Unusable
 from conversion_relay.core.event import MAX_MESSAGE_ID_CHARACTERS, MalformedEvent, SegmentEvent
 from conversion_relay.core.match_keys import Lesson, Memory, subjects_of
 from conversion_relay.core.plan import Plan, Target, plan
+from conversion_relay.core.reception import EventLimits, content_id, received
 from conversion_relay.service.logs import Log
-from conversion_relay.service.remembering import key_counts, learned_of
+from conversion_relay.service.remembering import learned_of
+from conversion_relay.service.store.persons import key_counts
 from conversion_relay.service.store.port import Disposition, NewEvent
 
 
@@ -70,13 +70,14 @@ class Planner:
     def _plan_received(
         self, source: str, element: Decoded | Unusable, now: datetime, memory: Memory | None
     ) -> NewEvent:
+        limits = EventLimits(self.max_event_bytes, self.max_nesting)
         try:
             original = element.text.encode()
         except UnicodeEncodeError:
             original = element.text.encode(errors="surrogateescape")
             return _quarantined(source, original, now, "it is not UTF-8")
         try:
-            event = self._event(element, original)
+            event = received(element, original, limits, now)
             if isinstance(event, MalformedEvent):
                 return _quarantined(source, original, now, event.reason)
             return self._planned(source, event, original, now, memory)
@@ -95,7 +96,7 @@ class Planner:
     ) -> NewEvent:
         targets, lasts = self.routes.get(source, ()), self.remembers_for.get(source)
         known = None if lasts is None else memory
-        result = plan(_completed(event, original, now), targets, now, known)
+        result = plan(event, targets, now, known)
         return NewEvent(
             source=source,
             message_id=_ledger_id(event, original),
@@ -112,17 +113,6 @@ class Planner:
             key_counts=key_counts(result.deliveries),
         )
 
-    def _event(
-        self, element: Decoded | Unusable, original: bytes
-    ) -> SegmentEvent | MalformedEvent:
-        if len(original) > self.max_event_bytes:
-            return MalformedEvent(f"it is larger than {self.max_event_bytes} bytes")
-        if isinstance(element, Unusable):
-            return MalformedEvent(f"it cannot be read as JSON: {element.reason}")
-        if is_deeper(element.text, self.max_nesting):
-            return MalformedEvent(f"it is nested deeper than {self.max_nesting} levels")
-        return SegmentEvent.parse(element.value)
-
 
 def _disposition(result: Plan) -> Disposition:
     """What is to be sent says most of an event, then what somebody has to mend."""
@@ -136,7 +126,7 @@ def _disposition(result: Plan) -> Disposition:
 def _quarantined(source: str, original: bytes, now: datetime, reason: str) -> NewEvent:
     return NewEvent(
         source=source,
-        message_id=_content_id(original),
+        message_id=content_id(original),
         type="",
         received_at=now,
         original=original,
@@ -145,25 +135,9 @@ def _quarantined(source: str, original: bytes, now: datetime, reason: str) -> Ne
     )
 
 
-def _completed(event: SegmentEvent, original: bytes, now: datetime) -> SegmentEvent:
-    """The event with the envelope Segment always gives: a messageId, and when it was received.
-
-    The id is made from the content, so that a copy of the same request has the same.
-    """
-    if event.message_id is not None and "receivedAt" in event.payload:
-        return event
-    message_id = event.message_id or _content_id(original)
-    payload = {"receivedAt": now.isoformat(), **event.payload, "messageId": message_id}
-    return SegmentEvent(payload, event.type, message_id)
-
-
 def _ledger_id(event: SegmentEvent, original: bytes) -> str:
     """By what a duplicate is recognised; an id longer than Segment allows is no good key."""
     known = event.message_id
     if known is None or len(known) > MAX_MESSAGE_ID_CHARACTERS:
-        return _content_id(original)
+        return content_id(original)
     return known
-
-
-def _content_id(original: bytes) -> str:
-    return f"relay-{hashlib.sha256(original).hexdigest()[:40]}"

@@ -68,6 +68,8 @@ def unauthorized(accepted: Credentials, verdict: Verdict) -> Problem:
         ways.append("X-Signature (set the same shared secret in Segment's webhook destination)")
     if accepted.bearer_tokens:
         ways.append('the header "Authorization: Bearer …"')
+    if not ways:
+        ways.append("no webhook: it has only write keys, for the libraries that post to /v1/…")
     found = "carries no credential" if verdict is Verdict.MISSING else "carries a wrong credential"
     return Problem(
         HTTPStatus.UNAUTHORIZED,

@@ -33,7 +33,10 @@ _NAME: Final = "[A-Za-z0-9][A-Za-z0-9_-]{0,62}"
 
 def _checked_name(name: str) -> str:
     if not re.fullmatch(_NAME, name):
-        message = f'the name "{name}" may hold letters, digits, "-" and "_" only'
+        message = (
+            'the name has to be of 1 to 63 letters (a to z), digits, "-" and "_", '
+            "the first one a letter or a digit"
+        )
         raise ValueError(message)
     return name
 

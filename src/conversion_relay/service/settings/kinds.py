@@ -57,6 +57,13 @@ def _number(value: object) -> object:
     return value
 
 
+def _decimal(value: object) -> object:
+    try:
+        return _number(value)
+    except PydanticKnownError:
+        raise PydanticKnownError("float_type") from None
+
+
 def _truth(value: object) -> object:
     if not isinstance(value, bool | VariableText):
         raise PydanticKnownError("bool_type")
@@ -92,8 +99,8 @@ def _checked_path(path: object) -> object:
 
 def _secret_text(secret: SecretStr) -> SecretStr:
     value = secret.get_secret_value()
-    if not value.strip() or not value.isascii() or not value.isprintable():
-        message = "must be a non-empty text of printable ASCII characters"
+    if not value or value != value.strip() or not value.isascii() or not value.isprintable():
+        message = "must be a text of printable ASCII characters, without white space around it"
         raise ValueError(message)
     return secret
 
@@ -172,7 +179,7 @@ _REFERENCE: Final = _text("^(env|file):.+$")
 """Where a secret is found; the secret itself does not belong in the file."""
 
 Whole = Annotated[int, BeforeValidator(_number)]
-Decimal = Annotated[float, BeforeValidator(_number)]
+Decimal = Annotated[float, BeforeValidator(_decimal)]
 Truth = Annotated[bool, BeforeValidator(_truth)]
 PlainText = Annotated[str, AfterValidator(plain_text), _ONE_LINE]
 Secret = Annotated[SecretStr, AfterValidator(_secret_text), _REFERENCE]

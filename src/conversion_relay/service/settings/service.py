@@ -79,7 +79,7 @@ class ServiceSettings(Settings):
     )
     max_connections: Whole = Field(default=4096, description="most connections at a time", ge=8)
     max_header_bytes: Whole = Field(
-        default=32 * 1024, description="largest head of a request, bytes", ge=1024, le=1024 * 1024
+        default=16 * 1024, description="largest head of a request, bytes", ge=1024, le=1024 * 1024
     )
     receive_seconds: Decimal = Field(
         default=30.0, description="time to receive a request, s", gt=0, le=600, allow_inf_nan=False
@@ -94,6 +94,19 @@ class ServiceSettings(Settings):
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto", description="`json`, `console` or `auto`"
     )
+
+    @field_validator("max_receiving_bytes")
+    @classmethod
+    def _holds_a_request(cls, size: int, others: ValidationInfo) -> int:
+        """Otherwise the largest request would be told to come again, every time."""
+        least = -(-others.data.get("max_body_bytes", 0) * 8 // 7)
+        if size < least:
+            message = (
+                f"must be at least {least}, because a request may have max_body_bytes "
+                "(RELAY_MAX_BODY_BYTES), and an eighth is kept for small ones"
+            )
+            raise ValueError(message)
+        return size
 
     @field_validator("dead_letter_retention", "ledger_retention")
     @classmethod

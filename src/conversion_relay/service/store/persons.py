@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from functools import lru_cache
+from typing import Final
 
 from conversion_relay.core.delivery import State
+from conversion_relay.core.plan import PlannedDelivery
+
+ANY_KEY: Final = "any"
+"""Counted of every conversion: whether it carries a match key at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,3 +101,24 @@ class Forgotten:
             },
             self.match_keys + other.match_keys,
         )
+
+
+def key_counts(deliveries: Sequence[PlannedDelivery]) -> tuple[KeyCount, ...]:
+    """Which match keys these carry, and would have carried without memory."""
+    if len(deliveries) == 1:
+        return _counts(deliveries[0].destination, deliveries[0].keys, deliveries[0].filled)
+    return tuple(
+        count for one in deliveries for count in _counts(one.destination, one.keys, one.filled)
+    )
+
+
+@lru_cache(maxsize=4096)
+def _counts(
+    destination: str, keys: frozenset[str], filled: frozenset[str]
+) -> tuple[KeyCount, ...]:
+    """There are few of these, and many events."""
+    before = keys - filled
+    return (
+        KeyCount(destination, ANY_KEY, bool(before), bool(keys)),
+        *(KeyCount(destination, key, key in before, after=1) for key in sorted(keys)),
+    )

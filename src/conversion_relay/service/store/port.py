@@ -8,6 +8,7 @@ exception, while a disk fails; see Store.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import date, datetime, timedelta
 from typing import Protocol
 
@@ -205,25 +206,30 @@ class Store(Protocol):
         """
         ...
 
-    async def forget(self, user: str, source: str | None, now: datetime) -> Forgotten:
-        """Erase what is kept of a user; gives what that was, nothing the second time.
+    async def forget(
+        self, users: AbstractSet[str], source: str | None, now: datetime
+    ) -> Forgotten:
+        """Erase what is kept of users; gives what that was, nothing the second time.
 
-        Of every event whose userId or anonymousId is exactly this: the event, its original and its
-        deliveries, whatever their state; and the match keys remembered for this id. The ledger
-        keeps the messageIds, so that a copy is still recognised. The bytes are gone from the
-        disk once this comes back. A delivery that a worker has at this moment may still arrive.
+        Of every event whose userId or anonymousId is exactly one of these: the event, its original
+        and its deliveries, whatever their state; and the match keys remembered for these ids. The
+        ledger keeps the messageIds, so that a copy is still recognised. The bytes are gone from
+        the disk once this comes back. A delivery that a worker has at this moment may still
+        arrive. Many users cost little more than one.
 
         Nobody waits long for it: it is done in steps. If it fails or is cut off in the middle,
         what was done so far stays done, and it can be called again.
 
         Args:
-            user: a userId or anonymousId.
+            users: userIds or anonymousIds.
             source: whose events alone are meant; None: those of all sources.
             now: the present, aware.
         """
         ...
 
-    async def forgettable(self, user: str, source: str | None, now: datetime) -> Forgotten:
+    async def forgettable(
+        self, users: AbstractSet[str], source: str | None, now: datetime
+    ) -> Forgotten:
         """What `forget` would erase now; changes nothing."""
         ...
 

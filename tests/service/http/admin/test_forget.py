@@ -1,30 +1,18 @@
-"""Forgetting users: the admin path, and Segment's `delete` events through the webhook."""
+"""Forgetting users by the admin path, and by `delete` events in the whole service."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
-from typing import cast
 
 import httpx
-import orjson
 import pytest
 
-from conversion_relay.core.decoding import Decoded, Unusable
 from conversion_relay.core.values import Json, JsonObject
-from conversion_relay.errors import StoreUnavailable
-from conversion_relay.service.http.admin.forget import PATH, Erasure, ForgetAsked, ForgottenShown
-from conversion_relay.service.http.problems import Problem
-from conversion_relay.service.http.signature import Credentials
-from conversion_relay.service.http.sources import Source
-from conversion_relay.service.metrics import Metrics
-from conversion_relay.service.store.port import Forgotten, Selection, Store
+from conversion_relay.service.http.admin.forget import PATH, ForgetAsked, ForgottenShown
+from conversion_relay.service.store.port import Forgotten, Selection
 from support.events import order, track
-from support.lines import Lines
 from support.running import ADMIN, World, world
-from support.time import START
 
 TOKEN = {"Authorization": f"Bearer {ADMIN}"}
 NOBODY = ForgottenShown.of(Forgotten()).model_dump(mode="json")
@@ -86,7 +74,14 @@ async def test_the_log_and_the_metrics_name_nobody(here: World) -> None:
     await here.settled()
     await asked(here, user="secret-user", dry_run=False)
     (told,) = [details for _, event, details in here.log.lines if event == "user.forgotten"]
-    counts = {"events": 1, "originals": 1, "deliveries": 1, "match_keys": 0, "in_flight": 0}
+    counts = {
+        "users": 1,
+        "events": 1,
+        "originals": 1,
+        "deliveries": 1,
+        "match_keys": 0,
+        "in_flight": 0,
+    }
     assert told == {"by": "operator", "source": None, **counts}
     metrics = (await here.client.get("/metrics")).text
     assert 'relay_users_forgotten_total{by="operator"} 1.0' in metrics
@@ -124,6 +119,25 @@ async def test_the_events_of_its_own_request_are_erased_too(here: World) -> None
     assert [one.event_id for one in conversions] == ["m-3"]
 
 
+async def test_a_thousand_delete_events_are_one_search(here: World) -> None:
+    """Segment waits for five seconds, and one by one they would take minutes."""
+    await here.post([of(f"m-{n}", f"u-{n}") for n in range(0, 1_000, 50)])
+    deletes: list[Json] = [delete(f"d-{n}", userId=f"u-{n}") for n in range(1, 1_000)]
+    assert (await here.post(deletes)).status_code == 200
+    assert await kept(here) == ["m-0"]
+    told = [details["users"] for _, event, details in here.log.lines if event == "user.forgotten"]
+    assert told == [999]
+
+
+@pytest.mark.parametrize("word", ["null", "0", "undefined", 0])
+async def test_an_id_that_many_have_erases_nobody(here: World, word: Json) -> None:
+    await here.post([of("m-1", "null"), of("m-2", "0"), of("m-3", "undefined")])
+    assert (await here.post(delete("d-1", userId=word))).status_code == 200
+    assert await kept(here) == ["m-1", "m-2", "m-3", "d-1"]
+    assert "user.not_somebody" in here.log.events
+    assert (await asked(here, user=str(word))).json()["events"] == 2, "an operator may"
+
+
 @pytest.mark.parametrize("path", ["/api/backfill?source=default", "/v1/batch"])
 async def test_no_other_way_in_erases_anything(tmp_path: Path, path: str) -> None:
     """Write keys are public in every page, and a backfill is of the past."""
@@ -137,81 +151,5 @@ async def test_no_other_way_in_erases_anything(tmp_path: Path, path: str) -> Non
         assert "user.forgotten" not in here.log.events
 
 
-@dataclass
-class Forgetful:
-    """A store that notes whom it shall forget, or cannot."""
-
-    fails: bool = False
-    asked: list[tuple[str, str | None]] = field(default_factory=list)
-
-    async def forget(self, user: str, source: str | None, now: datetime) -> Forgotten:
-        """See Store."""
-        assert now == START
-        self.asked.append((user, source))
-        if self.fails:
-            raise StoreUnavailable("the disk fails")
-        return Forgotten()
-
-
-def erasure(store: Forgetful, log: Lines) -> Erasure:
-    return Erasure(cast("Store", store), lambda: START, Metrics(), log)
-
-
-SOURCE = Source("shop", Credentials((b"secret",)), ())
-
-
-def decoded(value: Json) -> Decoded:
-    return Decoded(value, orjson.dumps(value).decode())
-
-
-@pytest.mark.parametrize(
-    ("value", "users"),
-    [
-        ({"type": "delete", "userId": "u", "anonymousId": "a"}, ["u", "a"]),
-        ({"type": "delete", "userId": 5}, ["5"]),
-        ({"type": "delete", "anonymousId": "a", "previousId": "p"}, ["a"]),
-        ({"type": "delete"}, []),
-        ({"type": "delete", "userId": ""}, []),
-        ({"type": "delete", "userId": None, "anonymousId": {"a": "b"}}, []),
-        ({"type": "track", "event": "delete", "userId": "u"}, []),
-        ({"type": "Delete", "userId": "u"}, []),
-        (["delete", "u"], []),
-    ],
-)
-async def test_whom_an_event_wants_to_be_forgotten(value: Json, users: list[str]) -> None:
-    store = Forgetful()
-    assert await erasure(store, Lines()).obey(SOURCE, [decoded(value)]) is None
-    assert store.asked == [(user, "shop") for user in users]
-
-
-async def test_each_is_forgotten_once_of_the_events_source_alone() -> None:
-    store = Forgetful()
-    events = [decoded({"type": "delete", "userId": user}) for user in ("a", "b", "a")]
-    await erasure(store, Lines()).obey(SOURCE, [*events, Unusable("no JSON", "{")])
-    assert store.asked == [("a", "shop"), ("b", "shop")]
-
-
-async def test_where_everybody_may_post_nobody_is_forgotten() -> None:
-    store = Forgetful()
-    everybody = Source("open", Credentials(open_to_all=True), ())
-    element = decoded({"type": "delete", "userId": "u"})
-    assert await erasure(store, Lines()).obey(everybody, [element]) is None
-    assert store.asked == []
-
-
-async def test_what_could_not_be_erased_is_sent_again() -> None:
-    log, store = Lines(), Forgetful(fails=True)
-    elements = [decoded({"type": "delete", "userId": user}) for user in ("secret-1", "secret-2")]
-    problem = await erasure(store, log).obey(SOURCE, elements)
-    assert isinstance(problem, Problem)
-    assert (problem.status, problem.slug) == (503, "not-erased")
-    assert "Retry-After" in problem.headers
-    assert log.events == ["user.not_forgotten"]
-    assert "secret" not in str(log.lines) + problem.detail
-
-
-async def test_an_operator_is_told_of_a_store_that_fails() -> None:
-    asked = ForgetAsked(user="u", dry_run=False)
-    assert "u'" not in repr(asked)
-    with pytest.raises(StoreUnavailable):
-        await erasure(Forgetful(fails=True), Lines()).ask(asked)
+def test_whom_is_asked_for_is_not_shown() -> None:
+    assert "u'" not in repr(ForgetAsked(user="u", dry_run=False))

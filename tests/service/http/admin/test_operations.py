@@ -22,6 +22,7 @@ from support.running import ADMIN, World, environment, world
 ADMIN_PATHS = [
     *("/", "/api", "/api/status", "/api/deliveries?message_id=m", "/api/openapi.json"),
     *("/api/events", "/api/events/1", "/api/replays", "/api/discards"),
+    *("/%0A", "/api%0A", "/%61pi/status", "/api%2Fstatus", "/api/status%0A"),
 ]
 TOKEN = {"Authorization": f"Bearer {ADMIN}"}
 

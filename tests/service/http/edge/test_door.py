@@ -39,3 +39,17 @@ def test_those_who_wait_give_way_in_the_order_they_began() -> None:
 def test_there_is_no_room_while_everybody_is_served() -> None:
     door = Door(_LIMITS, 1, lambda _: None)
     assert not door.has_room_for(2)
+
+
+def test_who_begins_a_request_waits_from_then_on() -> None:
+    door = Door(_LIMITS, 1, lambda _: None)
+    old, young, served = _Guest(), _Guest(), _Guest()
+    door.wait(old)
+    door.wait(young)
+    door.begin(old)
+    door.begin(served)  # it is not among those who wait
+    assert door.has_room_for(2)
+    assert (old.stays, young.stays) == (True, False)
+    assert door.has_room_for(2)
+    assert not door.has_room_for(2)
+    assert served.stays

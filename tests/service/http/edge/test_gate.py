@@ -6,6 +6,8 @@ import asyncio
 from collections import Counter
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from starlette.types import Message, Receive, Scope, Send
 
 from conversion_relay.service.http.edge.body import BodyLimits, receive_body
@@ -147,3 +149,41 @@ async def test_what_goes_wrong_behind_gives_its_bytes_back() -> None:
         with pytest.raises(ZeroDivisionError):
             await _Post(gate, (600 * _KIB,), "/webhook/a", None).end()
     assert budget.take(700 * _KIB, None)
+
+
+_STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["/webhook/a", "/v1/batch", "/api/backfill", "/metrics"]),
+        st.lists(st.integers(0, 300 * _KIB), max_size=4),
+        st.sampled_from(["goes on", "is cancelled", "is answered"]),
+        st.integers(0, 5),
+    ),
+    max_size=12,
+)
+
+
+@given(_STEPS)
+def test_whatever_is_broken_off_leaves_nothing_behind(
+    steps: list[tuple[str, list[int], str, int]],
+) -> None:
+    async def run() -> None:
+        front = _Front(max_requests=3, max_bytes=800 * _KIB)
+        posts = []
+        for path, pieces, end, pauses in steps:
+            posts.append(front.post(*pieces, path=path))
+            for _ in range(pauses):
+                await asyncio.sleep(0)
+            if end == "is cancelled":
+                posts[len(posts) // 2].task.cancel()
+            elif end == "is answered":
+                front.app.go_on.set()
+        for post in posts:
+            post.task.cancel()
+        await asyncio.gather(*(post.task for post in posts), return_exceptions=True)
+        assert front.budget.take(700 * _KIB, None), "every byte was given back"
+        front.budget.give_back(700 * _KIB)
+        front.app.go_on.set()
+        again = [front.post(1) for _ in range(3)]
+        assert [await one.end() for one in again] == [200, 200, 200], "every place, too"
+
+    asyncio.run(run())

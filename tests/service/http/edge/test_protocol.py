@@ -83,6 +83,8 @@ async def _house(
             while message.get("more_body", False):
                 message = await receive()
             house.seen[message["type"]] += 1
+        if scope["path"] == "/late":
+            await asyncio.sleep(2 * _HURRIED.receive_seconds)
         size = 30_000_000 if scope["path"] == "/large" else 2
         headers = [(b"content-length", b"%d" % size)]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -149,6 +151,13 @@ async def test_an_ordinary_request_is_served_and_the_connection_kept() -> None:
             "bad-request",
         ),
         ((b"GET /\xff\xfe HTTP/1.1\r\n\r\n",), 400, "bad-request"),
+        ((b"GET http://relay HTTP/1.1\r\n\r\n",), 400, "bad-request"),
+        ((b"CONNECT relay:443 HTTP/1.1\r\n\r\n",), 400, "bad-request"),
+        (
+            (_POST + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 1_100),
+            400,
+            "chunks-too-small",
+        ),
         ((_POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",), 400, "bad-request"),
         (
             (_POST + b"Transfer-Encoding: chunked\r\n\r\n1;", b"x" * 600_000),
@@ -169,6 +178,13 @@ async def test_what_is_too_large_or_no_http_is_refused(
         answer = await house.talk(*pieces)
     assert (_status(answer), _problem(answer)) == (status, problem)
     assert house.away == {problem: 1}
+
+
+async def test_many_chunks_that_are_not_small_are_served() -> None:
+    chunks = (b"100\r\n" + b"x" * 256 + b"\r\n") * 3_000 + b"0\r\n\r\n"
+    head = _POST + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+    async with _house() as house:
+        assert _status(await house.talk(head, chunks)) == 200
 
 
 async def test_just_as_much_as_is_allowed_is_served() -> None:
@@ -225,6 +241,29 @@ async def test_a_body_nobody_asked_for_is_not_waited_for_either() -> None:
     assert answer.count(b"HTTP/1.1") == 1, "it was answered once"
 
 
+async def test_who_got_an_early_answer_and_goes_on_sending_does_not_stay_for_ever() -> None:
+    async with _house(_HURRIED) as house:
+        reader, writer = await house.connect()
+        writer.write(b"POST /early HTTP/1.1\r\nContent-Length: 9\r\n\r\nabc")
+        assert (await reader.readuntil(b"\r\n\r\nkk")).startswith(b"HTTP/1.1 200")
+        writer.write(b"defghi")
+        async with asyncio.timeout(5):
+            assert await _read(reader) == b""
+        writer.close()
+
+
+async def test_an_end_of_line_too_many_costs_no_answer() -> None:
+    async with _house(_HURRIED) as house:
+        reader, writer = await house.connect()
+        writer.write(b"POST /late HTTP/1.1\r\nContent-Length: 2\r\n\r\nab")
+        while not house.seen["/late"]:  # noqa: ASYNC110 - the kernel takes its time
+            await asyncio.sleep(0.001)
+        writer.write(b"\r\n")
+        async with asyncio.timeout(5):
+            assert (await reader.readuntil(b"\r\n\r\nkk")).startswith(b"HTTP/1.1 200")
+        writer.close()
+
+
 async def test_an_answer_nobody_reads_is_given_up() -> None:
     async with _house(_HURRIED) as house:
         client = socket.create_connection(("127.0.0.1", house.port))
@@ -242,6 +281,14 @@ async def test_requests_ahead_of_their_answers_have_a_bound() -> None:
     served = answer.count(b"HTTP/1.1 200")
     assert 1 <= served <= _PATIENT.max_pipelined + 1
     assert house.seen["/"] == served, "those that were begun are answered"
+    assert house.away == {"too-many-connections": 1}
+
+
+async def test_bodies_ahead_of_their_answers_have_a_bound() -> None:
+    large = _POST + b"Content-Length: 5000\r\n\r\n" + b"x" * 5_000
+    async with _house() as house:
+        answer = await house.talk(_GET + large)
+    assert answer.count(b"HTTP/1.1 200") == house.seen["/"] == 1
     assert house.away == {"too-many-connections": 1}
 
 
@@ -282,6 +329,52 @@ async def test_who_waited_longest_gives_way_to_who_comes() -> None:
         assert _problem(await _read(begun)) == "too-many-connections"
         for writer in (first, second, third[1], fourth[1]):
             writer.transport.abort()
+
+
+async def test_who_began_a_request_stays_before_those_who_are_silent() -> None:
+    async with _house(max_connections=2) as house:
+        reader, writer = await house.connect()
+        await house.connected(1)
+        silent, other = await house.connect()
+        await house.connected(2)
+        writer.write(_POST + b"Content-Length: 4\r\n\r\nab")
+        while not house.seen["/"]:  # noqa: ASYNC110 - the kernel takes its time
+            await asyncio.sleep(0.001)
+        assert _status(await house.talk(_GET + _POST + b"Connection: close\r\n\r\n")) == 200
+        assert await _read(silent) == b""
+        writer.write(b"cd")
+        assert (await reader.readuntil(b"\r\n\r\nkk")).startswith(b"HTTP/1.1 200")
+        writer.close()
+        other.close()
+
+
+async def test_a_request_behind_another_gives_way_as_any_does() -> None:
+    async with _house(max_connections=1) as house:
+        reader, writer = await house.connect()
+        writer.write(_GET + _POST + b"Content-Length: 4\r\n\r\nab")
+        assert (await reader.readuntil(b"\r\n\r\nkk")).startswith(b"HTTP/1.1 200")
+        while house.seen["/"] < 2:  # noqa: ASYNC110 - the kernel takes its time
+            await asyncio.sleep(0.001)
+        assert _status(await house.talk(_POST + b"Connection: close\r\n\r\n")) == 200
+        assert _problem(await _read(reader)) == "too-many-connections"
+        writer.close()
+
+
+async def test_those_who_have_to_go_take_no_more_files_than_there_are() -> None:
+    most = 0
+    async with _house(replace(_PATIENT, linger_seconds=20), max_connections=2) as house:
+        writers = []
+        for _ in range(200):
+            _, writer = await house.connect()
+            writer.write(b"POST / HTTP/1.1\r\nX: ")
+            writers.append(writer)
+            await asyncio.sleep(0)
+            most = max(most, len(house.state.connections))
+        await house.connected(most)
+        for writer in writers:
+            writer.transport.abort()
+    assert most <= 2 + 64 + 10, "a few were accepted together"
+    assert house.away["too-many-connections"] >= 150
 
 
 async def test_nobody_gives_way_in_the_midst_of_a_request() -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from conversion_relay.core.values import Json
+from conversion_relay.service.store.port import NewEvent, Receipt
 from support.toy import hello
-from support.tracking import Door
+from support.tracking import Door, MemoryStore
 
 _ADA, _GRACE = (orjson.dumps(hello(name, f"m-{name}").payload) for name in ("Ada", "Grace"))
 _DEEP = b"[" * 1100 + b"]" * 1100
@@ -107,11 +111,53 @@ async def test_what_is_shared_has_its_bounds() -> None:
     first, second = door.store.kept
     assert (first.disposition.value, second.disposition.value) == ("planned", "quarantined")
     assert second.original == large
-    many = b",".join([_ADA] * 20)
-    answer = await door.post("/v1/batch", body % (shared, _ADA, many))
-    assert (answer.status_code, answer.json()["code"]) == (400, "body-too-large")
     answer = await door.post("/v1/batch", b'{"batch": [%b]}' % b",".join([b"0"] * 501))
     assert (answer.status_code, answer.json()["code"]) == (400, "batch-too-long")
+
+
+@pytest.mark.parametrize("shared_bytes", [3_000, 3_990, 4_001])
+@pytest.mark.parametrize("count", [1, 150])
+async def test_what_is_shared_costs_no_more_than_its_bounds(shared_bytes: int, count: int) -> None:
+    """Events that become too large count too, for each of them is work."""
+    door = Door()
+    shared = b'{"a": "%b"}' % (b"x" * (shared_bytes - len('{"a": ""}')))
+    body = b'{"context": %b, "batch": [%b]}' % (shared, b",".join([_ADA] * count))
+    answer = await door.post("/v1/batch", body)
+    if count == 1 and shared_bytes < 4_000:
+        assert answer.status_code == 200
+    else:
+        assert (answer.status_code, answer.json()["code"]) == (400, "body-too-large")
+        assert door.store.kept == []
+
+
+@dataclass(slots=True)
+class _Counting(MemoryStore):
+    """Knows how many requests were in it at a time, most."""
+
+    inside: int = 0
+    most: int = 0
+
+    @override
+    async def append(self, events: Sequence[NewEvent]) -> Receipt:
+        self.inside += 1
+        self.most = max(self.most, self.inside)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        self.inside -= 1
+        return Receipt((True,) * len(events))
+
+
+@pytest.mark.parametrize(("shared_bytes", "at_a_time"), [(3_000, 1), (10, 4)])
+async def test_small_requests_that_grow_wait_for_each_other(
+    shared_bytes: int, at_a_time: int
+) -> None:
+    door = Door(store=_Counting())
+    body = b'{"context": {"a": "%b"}, "batch": [%b]}'
+    body %= b"x" * shared_bytes, b",".join([_ADA] * 30)
+    answers = await asyncio.gather(*(door.post("/v1/batch", body) for _ in range(4)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert isinstance(door.store, _Counting)
+    assert door.store.most == at_a_time
 
 
 _PIECES = st.sampled_from(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import tracemalloc
 import zlib
 from datetime import timedelta
+from functools import partial
 
 import httpx
 import orjson
@@ -255,6 +257,34 @@ async def test_a_bomb_is_not_unpacked(door: Door) -> None:
     tracemalloc.stop()
     _refused(answer, 400, "body-too-large")
     assert peak < 2_000_000
+
+
+async def test_a_compressed_body_is_held_as_it_was_sent(door: Door) -> None:
+    """While it arrives: hundreds that unpack to much and never end would fill the memory."""
+    packed = gzip.compress(b" " * 19_000)
+
+    async def slow(pieces: list[bytes]) -> Message:
+        if not pieces:
+            await asyncio.Event().wait()
+        return {"type": "http.request", "body": pieces.pop(), "more_body": True}
+
+    scope: Scope = {
+        "type": "http", "method": "POST", "path": "/v1/batch", "query_string": b"",
+        "headers": [(b"content-encoding", b"gzip")],
+    }  # fmt: skip
+    tracemalloc.start()
+    async with asyncio.TaskGroup() as group:
+        slow_ones = [
+            group.create_task(door.application(scope, partial(slow, [packed[:-8]]), _unsent))
+            for _ in range(100)
+        ]
+        for _ in range(10):
+            await asyncio.sleep(0)
+        held = tracemalloc.get_traced_memory()[0]
+        for one in slow_ones:
+            one.cancel()
+    tracemalloc.stop()
+    assert held < 1_000_000
 
 
 @pytest.mark.parametrize("error", [StoreBusy("full"), StoreUnavailable("disk")])

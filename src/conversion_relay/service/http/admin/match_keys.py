@@ -14,7 +14,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from conversion_relay.service.remembering import ANY_KEY
+from conversion_relay.service.store.persons import ANY_KEY
 from conversion_relay.service.store.port import KeyCounted, Store
 
 PATH: Final = "/api/match-keys"

@@ -58,6 +58,7 @@ class AdminGuard:
 
 
 def _is_admin_path(path: str) -> bool:
+    path = path.removesuffix("\n")  # routes match in front of a line's end, too
     return path in {"/", _ADMIN_PREFIX} or path.startswith(f"{_ADMIN_PREFIX}/")
 
 

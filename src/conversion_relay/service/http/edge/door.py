@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Final, Protocol
+
+_LEAVING: Final = 64
+"""So many beside those who may stay are told why they have to go; others are cut off."""
 
 
 class Guest(Protocol):
@@ -55,6 +58,10 @@ class Door:
     turned_away: Callable[[str], None]
     _waiting: dict[Guest, None] = field(default_factory=dict)
 
+    def is_overrun(self, connected: int) -> bool:
+        """Whether nobody more can be told why: who is told takes a file until he has gone."""
+        return connected > self.max_connections + _LEAVING
+
     def has_room_for(self, connected: int) -> bool:
         """Whether so many may be connected, perhaps because somebody gives way."""
         if connected <= self.max_connections:
@@ -70,6 +77,12 @@ class Door:
     def wait(self, guest: Guest) -> None:
         """It has no complete request from now on; if it had none before, nothing changes."""
         self._waiting.setdefault(guest)
+
+    def begin(self, guest: Guest) -> None:
+        """A request of it begins: if it has waited, it waits from now on."""
+        if guest in self._waiting:
+            del self._waiting[guest]
+            self._waiting[guest] = None
 
     def leave(self, guest: Guest) -> None:
         """It has a complete request, or is gone."""

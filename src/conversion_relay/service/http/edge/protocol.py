@@ -7,20 +7,16 @@ asked; a request that is refused here never reaches the application.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from enum import Enum, auto
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final, NoReturn, cast
 
 import httptools
 from typing_extensions import override
-from uvicorn.protocols.http.httptools_impl import (
-    STATUS_LINE,
-    HttpToolsProtocol,
-    RequestResponseCycle,
-)
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from conversion_relay.service.http.edge import refusals as door_refusals
+from conversion_relay.service.http.edge.alarm import Alarm
 from conversion_relay.service.http.edge.door import Door
 from conversion_relay.service.http.edge.leaving import Leaving
 
@@ -28,6 +24,8 @@ if TYPE_CHECKING:
     from conversion_relay.service.http.problems import Problem
 
 _FIELD_OVERHEAD_BYTES: Final = 4  # a colon, a space and the end of the line
+_FREE_CHUNKS: Final = 1_000
+_LEAST_CHUNK_BYTES: Final = 256
 
 
 class _Stage(Enum):
@@ -49,13 +47,16 @@ class BoundedProtocol(HttpToolsProtocol):
     _stage = _Stage.NONE
     _requests = 0
     _head_bytes = 0
+    _ahead_bytes = 0
+    _body_bytes = 0
+    _chunks = 0
     _fields = 0
     _unparsed_bytes = 0
     _began_at = 0.0
     _deaf = False
     _refusal: Problem | None = None
-    _timer: asyncio.TimerHandle | None = None
-    _write_timer: asyncio.TimerHandle | None = None
+    _alarm: Alarm
+    _write_alarm: Alarm
     _leaving: Leaving
 
     # What the event loop calls
@@ -64,21 +65,22 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         limits = self.door.limits
+        self._alarm, self._write_alarm = Alarm(), Alarm()
         self._leaving = Leaving(
             transport, self.flow, limits.linger_seconds, limits.receive_seconds, self._is_sending
         )
         self.transport = cast("asyncio.Transport", self._leaving)
         if self.door.has_room_for(len(self.connections)):
             self.door.wait(self)
-            self._set_timer(limits.receive_seconds, self.transport.close)
+            self._alarm.set(limits.receive_seconds, self.transport.close)
         else:
             self._refuse(door_refusals.too_many_connections())
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         self.door.leave(self)
-        self._unset_timer()
-        self._unset_write_timer()
+        self._alarm.unset()
+        self._write_alarm.unset()
         self._leaving.is_gone()
         super().connection_lost(exc)
 
@@ -102,14 +104,12 @@ class BoundedProtocol(HttpToolsProtocol):
     @override
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._unset_write_timer()
-        seconds = self.door.limits.receive_seconds
-        self._write_timer = self.loop.call_later(seconds, self._give_up_writing)
+        self._write_alarm.set(self.door.limits.receive_seconds, self._give_up_writing)
 
     @override
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._unset_write_timer()
+        self._write_alarm.unset()
 
     # What the parser calls
 
@@ -120,29 +120,45 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stage = _Stage.HEAD
         self._requests += 1
         self._head_bytes = self._fields = self._unparsed_bytes = 0
+        self._body_bytes = self._chunks = 0
+        if not self.pipeline:
+            self._ahead_bytes = 0
+        self.door.begin(self)
         super().on_message_begin()
 
     @override
     def on_url(self, url: bytes) -> None:
-        self._count_head(len(url), 0)
+        self._head_bytes += len(url)
+        self._look_at_the_head()
         super().on_url(url)
 
     @override
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count_head(len(name) + len(value) + _FIELD_OVERHEAD_BYTES, 1)
+        self._head_bytes += len(name) + len(value) + _FIELD_OVERHEAD_BYTES
+        self._fields += 1
+        self._look_at_the_head()
         if self._stage is _Stage.HEAD:  # what stands behind a body is counted and forgotten
             super().on_header(name, value)
 
     @override
     def on_headers_complete(self) -> None:
         self._unparsed_bytes = 0
-        self._stage = _Stage.BODY
         super().on_headers_complete()
+        self._stage = _Stage.BODY  # not before: an address that cannot be read ends in the head
+        self._count_ahead(self._head_bytes)
 
     @override
     def on_body(self, body: bytes) -> None:
         self._unparsed_bytes = 0
+        self._body_bytes += len(body)
+        self._count_ahead(len(body))
         super().on_body(body)
+
+    def on_chunk_header(self) -> None:
+        """One more chunk: each costs as much, whatever its size, and nobody else gets a turn."""
+        self._chunks += 1
+        if self._chunks > _FREE_CHUNKS + self._body_bytes // _LEAST_CHUNK_BYTES:
+            self._stop(door_refusals.chunks_too_small(_FREE_CHUNKS, _LEAST_CHUNK_BYTES))
 
     @override
     def on_message_complete(self) -> None:
@@ -158,10 +174,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         last = not self.pipeline
         super().on_response_complete()
-        if last:
+        if last or self._is_sending():
             self.door.wait(self)
-            if self._deaf:
-                self.transport.close()
+        if last and self._deaf:
+            self.transport.close()
 
     # Bounds
 
@@ -180,13 +196,18 @@ class BoundedProtocol(HttpToolsProtocol):
     def _is_sending(self) -> bool:
         return self._stage is not _Stage.NONE
 
-    def _count_head(self, size_bytes: int, fields: int) -> None:
+    def _look_at_the_head(self) -> None:
         self._unparsed_bytes = 0
-        self._head_bytes += size_bytes
-        self._fields += fields
         limits = self.door.limits
         if self._head_bytes > limits.max_header_bytes or self._fields > limits.max_header_fields:
             self._stop(self._too_large())
+
+    def _count_ahead(self, size_bytes: int) -> None:
+        """What waits for its turn is held here, where nothing else counts it."""
+        if self.pipeline:
+            self._ahead_bytes += size_bytes
+            if self._ahead_bytes > self.door.limits.max_header_bytes:
+                self._stop(door_refusals.too_many_connections())
 
     def _stop(self, problem: Problem) -> NoReturn:
         self._refusal = problem
@@ -205,9 +226,10 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(self._too_large())
         elif self._stage is _Stage.NONE:
             if begun or before is not _Stage.NONE:
-                self._unset_timer()
-            elif self._timer is None:  # ends of lines between two requests
-                self._set_timer(limits.receive_seconds, self.transport.close)
+                self._alarm.unset()
+            # uvicorn's own clock runs only from an answer to the next byte
+            if not self._alarm.is_set and self._is_answered():
+                self._alarm.set(limits.receive_seconds, self.transport.close)
         elif begun:
             self._began_at = self.loop.time()
             self._wait_for_the_rest()
@@ -219,7 +241,7 @@ class BoundedProtocol(HttpToolsProtocol):
         in_head = self._stage is _Stage.HEAD
         seconds = limits.head_seconds if in_head else limits.receive_seconds
         refuse = partial(self._refuse, door_refusals.too_slow(seconds))
-        self._set_timer(self._began_at + seconds - self.loop.time(), refuse)
+        self._alarm.set(self._began_at + seconds - self.loop.time(), refuse)
 
     def _refuse(self, problem: Problem) -> None:
         self.door.turned_away(problem.slug)
@@ -227,7 +249,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _answer_and_leave(self, problem: Problem) -> None:
         """Answers, unless answers to earlier requests are under way: these are the last then."""
-        self._unset_timer()
+        self._alarm.unset()
         self._deaf = True
         if self._is_answered():
             if self._stage is _Stage.BODY:
@@ -251,12 +273,15 @@ class BoundedProtocol(HttpToolsProtocol):
         self._say(problem)
 
     def _say(self, problem: Problem) -> None:
-        self.transport.write(_raw(problem))
-        self._leaving.linger()
+        self.transport.write(door_refusals.raw(problem))
+        if self.door.is_overrun(len(self.connections)):
+            self._leaving.abort()
+        else:
+            self._leaving.linger()
 
     def _hear_no_more(self) -> None:
         """Behind a request for another protocol stands none of ours: it is answered as any is."""
-        self._unset_timer()
+        self._alarm.unset()
         self._deaf = True
         if self._is_answered():
             self.transport.close()
@@ -265,29 +290,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.door.turned_away("answer-not-read")
         self._leaving.abort()
 
-    def _set_timer(self, seconds: float, act: Callable[[], None]) -> None:
-        self._unset_timer()
-        self._timer = self.loop.call_later(seconds, act)
-
-    def _unset_timer(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _unset_write_timer(self) -> None:
-        if self._write_timer is not None:
-            self._write_timer.cancel()
-            self._write_timer = None
-
 
 def behind(door: Door) -> type[asyncio.Protocol]:
     """The protocol of connections that come in by this door."""
     return type("_BehindTheDoor", (BoundedProtocol,), {"door": door})
-
-
-def _raw(problem: Problem) -> bytes:
-    """The answer as it goes over the wire."""
-    response = problem.response()
-    fields = [*response.raw_headers, (b"connection", b"close")]
-    lines = b"".join(b"%b: %b\r\n" % field for field in fields)
-    return b"%b%b\r\n%b" % (STATUS_LINE[response.status_code], lines, bytes(response.body))

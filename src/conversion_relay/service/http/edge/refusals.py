@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
 from conversion_relay.service.http.problems import Problem, retry_after
 
 _RETRY_SECONDS = 5
@@ -36,6 +38,16 @@ def headers_too_large(allowed_bytes: int, allowed_fields: int) -> Problem:
     )
 
 
+def chunks_too_small(allowed_chunks: int, least_bytes: int) -> Problem:
+    """The body came in very many very small chunks."""
+    return Problem(
+        HTTPStatus.BAD_REQUEST,
+        "chunks-too-small",
+        f"The body has more than {allowed_chunks} chunks of less than {least_bytes} bytes on "
+        "average. Send larger ones, or the body with its length.",
+    )
+
+
 def too_slow(allowed_seconds: float) -> Problem:
     """The request did not arrive in time."""
     return Problem(
@@ -53,3 +65,11 @@ def too_many_connections() -> Problem:
         "More connections are open than are served (RELAY_MAX_CONNECTIONS). Connect again.",
         retry_after(_RETRY_SECONDS),
     )
+
+
+def raw(problem: Problem) -> bytes:
+    """The answer as it goes over the wire."""
+    response = problem.response()
+    fields = [*response.raw_headers, (b"connection", b"close")]
+    lines = b"".join(b"%b: %b\r\n" % field for field in fields)
+    return b"%b%b\r\n%b" % (STATUS_LINE[response.status_code], lines, bytes(response.body))

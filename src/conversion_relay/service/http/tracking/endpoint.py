@@ -23,14 +23,14 @@ from conversion_relay.service.http.edge.inflating import (
     PLAIN,
     WINDOWS,
     DamagedBody,
-    Inflating,
-    PackedTooLarge,
+    inflate,
 )
-from conversion_relay.service.http.intake import Answer, Intake
+from conversion_relay.service.http.intake import LARGE_BYTES, Answer, Intake
 from conversion_relay.service.http.problems import Problem
 from conversion_relay.service.http.sources import Source
 from conversion_relay.service.http.tracking import refusals
 from conversion_relay.service.http.tracking.events import (
+    Contents,
     TrackingLimits,
     complete_all,
     read_batch,
@@ -156,19 +156,17 @@ class Tracking:
         in_batch = request.call in BATCHES
         allowed = self.limits.max_body_bytes if in_batch else self.limits.max_event_bytes
         refusal = refusals.batch_too_large if in_batch else refusals.event_too_large
-        if coding in WINDOWS:
-            receive = Inflating(receive, coding, allowed)
-        elif coding not in {PLAIN, b""}:
+        if coding not in {*WINDOWS, PLAIN, b""}:
             return refusals.unsupported_encoding()
         bounds = replace(self.intake.limits.body, max_body_bytes=allowed)
+        body = await receive_body(receive, request.headers.get(b"content-length"), bounds)
+        if isinstance(body, Problem):
+            return refusal(allowed) if body.slug == "body-too-large" else body
         try:
-            body = await receive_body(receive, request.headers.get(b"content-length"), bounds)
+            unpacked = inflate(body, coding, allowed) if coding in WINDOWS else body
         except DamagedBody:
             return refusals.damaged()
-        except PackedTooLarge:
-            return refusal(allowed)
-        too_large = isinstance(body, Problem) and body.slug == "body-too-large"
-        return refusal(allowed) if too_large else body
+        return refusal(allowed) if unpacked is None else unpacked
 
     async def _hand_in(self, request: _Request) -> Problem | Answer:
         if request.call in BATCHES:
@@ -181,6 +179,14 @@ class Tracking:
         if source is None:
             carries = "no" if contents.write_key is None else "a wrong"
             return refusals.unauthorized(f"carries {carries} write key", _IN_THE_BODY)
+        keep = partial(self._keep, source, request, contents)
+        if len(request.body) > LARGE_BYTES:
+            return await keep()  # it is its turn already
+        return await self.intake.in_turn(contents.growth_bytes, keep)
+
+    async def _keep(
+        self, source: Source, request: _Request, contents: Contents
+    ) -> Problem | Answer:
         arrival = Arrival(
             self.intake.clock(),
             contents.shared,

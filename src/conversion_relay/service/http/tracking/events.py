@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from conversion_relay.core.brackets import is_deeper
 from conversion_relay.core.completion import SHARED, Arrival, complete, require_finite
 from conversion_relay.core.decoding import (
     Decoded,
@@ -36,6 +37,7 @@ class TrackingLimits:
         max_completed_bytes: of an event with what it was completed with.
         max_request_bytes: of all events of a request, completed.
         max_batch_events: in a batch.
+        max_nesting: levels of brackets in an event.
     """
 
     max_body_bytes: int
@@ -43,6 +45,7 @@ class TrackingLimits:
     max_completed_bytes: int
     max_request_bytes: int
     max_batch_events: int
+    max_nesting: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +55,14 @@ class Contents:
     Attributes:
         elements: of the batch, or the one event.
         shared: defaults for all of them.
+        growth_bytes: by how much these may make the elements larger, together.
         write_key: the request's, or that of the first event that has one.
     """
 
     elements: Sequence[Decoded | Unusable]
     shared: JsonObject
     write_key: bytes | None
+    growth_bytes: int = 0
 
 
 def read_event(body: bytes) -> Contents | Problem:
@@ -82,7 +87,11 @@ async def read_batch(body: bytes, limits: TrackingLimits) -> Contents | Problem:
         return refusals.unreadable(f"it is no JSON: {found.reason}")
     if not found.get("batch", "").startswith("["):
         return refusals.unreadable('it is no object with a list of events as "batch"')
-    beside = _beside({key: text for key, text in found.items() if key != "batch"})
+    texts = {key: text for key, text in found.items() if key != "batch"}
+    beside_bytes = sum(map(_size, texts.values()))
+    if beside_bytes > limits.max_completed_bytes:
+        return refusals.beside_too_large(limits.max_completed_bytes)
+    beside = _beside(texts)
     if isinstance(beside, Undecodable):
         return refusals.unreadable(beside.reason)
     batch = await _events(found["batch"], limits)
@@ -90,7 +99,8 @@ async def read_batch(body: bytes, limits: TrackingLimits) -> Contents | Problem:
         return batch
     keys = (_write_key(one) for one in (Decoded(beside, ""), *batch))
     shared = {key: beside[key] for key in SHARED if key in beside}
-    return Contents(batch, shared, next((key for key in keys if key is not None), None))
+    write_key = next((key for key in keys if key is not None), None)
+    return Contents(batch, shared, write_key, beside_bytes * len(batch))
 
 
 def _beside(texts: dict[str, str]) -> JsonObject | Undecodable:
@@ -135,23 +145,30 @@ async def complete_all(
     found: list[Decoded | Unusable] = []
     pace, left = Pace(), limits.max_request_bytes
     for element in contents.elements:
-        completed = _completed(element, arrival, new_id, limits.max_completed_bytes)
+        completed = _completed(element, arrival, new_id, limits.max_nesting)
         left -= _size(completed.text)
         if left < 0:
             return refusals.shares_too_much(limits.max_request_bytes)
-        found.append(completed)
+        found.append(_of_fair_growth(element, completed, limits.max_completed_bytes))
         await pace.breathe()
     return found
 
 
 def _completed(
-    element: Decoded | Unusable, arrival: Arrival, new_id: Callable[[], str], max_bytes: int
+    element: Decoded | Unusable, arrival: Arrival, new_id: Callable[[], str], max_nesting: int
 ) -> Decoded | Unusable:
-    """Bytes that are no UTF-8 are the planner's to find."""
+    """What the planner puts into quarantine anyhow stays as it was sent, so a copy is one."""
     if isinstance(element, Unusable) or not _is_utf8(element.text):
         return element
-    completed = complete(element, arrival, new_id())
-    if _size(completed.text) <= max_bytes:
+    if is_deeper(element.text, max_nesting):
+        return element
+    return complete(element, arrival, new_id())
+
+
+def _of_fair_growth(
+    element: Decoded | Unusable, completed: Decoded | Unusable, max_bytes: int
+) -> Decoded | Unusable:
+    if isinstance(completed, Unusable) or _size(completed.text) <= max_bytes:
         return completed
     reason = f"with what is shared and filled in it is larger than {max_bytes} bytes"
     return Unusable(reason, element.text)

@@ -98,6 +98,16 @@ def shares_too_much(allowed_bytes: int) -> Problem:
     )
 
 
+def beside_too_large(allowed_bytes: int) -> Problem:
+    """What stands beside the batch is more than an event may hold together with it."""
+    return Problem(
+        HTTPStatus.BAD_REQUEST,
+        "body-too-large",
+        f'What stands beside "batch" is larger than {allowed_bytes} bytes, more than an event may '
+        "be. Put less there.",
+    )
+
+
 def batch_too_long(allowed: int) -> Problem:
     """More events than a request may hold."""
     return Problem(

@@ -1,4 +1,4 @@
-"""Which events are a user's, and removing them whole. Knows no thread.
+"""Which events are of certain users, and removing them whole. Knows no thread.
 
 Each function is one short piece of work: looking needs no transaction, erasing does. Events have a
 hash of whose they are; of older ones, and of those in quarantine that could not be read, the
@@ -29,9 +29,10 @@ from conversion_relay.service.store.sqlite.originals import (
 )
 from conversion_relay.service.store.sqlite.queries import QUERIES
 from conversion_relay.service.store.sqlite.removal import Thinnable
-from conversion_relay.service.store.sqlite.subjects import events_marked, without
+from conversion_relay.service.store.sqlite.subjects import NOBODY_MARK, events_marked, without
 
-_STRETCH_EVENTS: Final = 100_000
+_STRETCH_EVENTS: Final = 25_000
+"""Some milliseconds, in which others do not have the interpreter."""
 _EVENTS_AT_ONCE: Final = 200
 _CHUNKS_AT_ONCE: Final = 8
 """Sealed anew and written in one transaction: some hundred KiB each."""
@@ -44,15 +45,15 @@ class Asked:
     """Whose events are meant.
 
     Attributes:
-        user: a userId or anonymousId.
+        users: userIds or anonymousIds.
         source: whose events alone; None: of all sources.
-        mark: the user's hash, as it stands beside events.
+        marks: the users' hashes, as they stand beside events.
         last: the newest event that is meant.
     """
 
-    user: str
+    users: frozenset[str]
     source: str | None
-    mark: bytes
+    marks: frozenset[int]
     last: int
 
 
@@ -61,11 +62,13 @@ class Stretch:
     """What was found in one look.
 
     Attributes:
-        events: their ids, in order.
+        events: ids of events of the users, in order.
+        unread: the same of those in quarantine of which it is not known whose they are.
         following: where the next look begins; None: there is nothing more.
     """
 
     events: tuple[int, ...]
+    unread: tuple[int, ...]
     following: int | None
 
 
@@ -83,22 +86,20 @@ def newest_event(connection: apsw.Connection) -> int:
     return following - 1
 
 
-def next_events(connection: apsw.Connection, asked: Asked, first: int, mark: bytes) -> Stretch:
-    """The events with this mark in the next stretch of events, from `first` on."""
+def next_events(connection: apsw.Connection, asked: Asked, first: int) -> Stretch:
+    """What hashes say of the next stretch of events, from `first` on."""
     found = connection.execute(QUERIES["first_subjects"], {"first": first}).get
     if found is None or found > asked.last:
-        return Stretch((), None)
+        return Stretch((), (), None)
     last = min(found + _STRETCH_EVENTS - 1, asked.last)
-    given = {"first": found, "last": last, "hash": mark}
-    rows = connection.execute(QUERIES["chunks_of_subject"], given).fetchall()
-    events = [
-        event
-        for first_event, hashes in cast("list[tuple[int, bytes]]", rows)
-        for event in events_marked(first_event, hashes, mark)
-    ]
-    kept = {"events": _list(events), "source": asked.source}
-    ids: str = connection.execute(QUERIES["of_source"], kept).get
-    return Stretch(tuple(orjson.loads(ids)), last + 1)
+    given = {"first": found, "last": last}
+    chunks, hashes = connection.execute(QUERIES["hashes_between"], given).get
+    marked = events_marked(orjson.loads(chunks), hashes, asked.marks | {NOBODY_MARK})
+    kept = {"events": _list(sorted(marked)), "source": asked.source}
+    ids: list[int] = orjson.loads(connection.execute(QUERIES["of_source"], kept).get)
+    theirs = tuple(event for event in ids if marked[event] & asked.marks)
+    unread = tuple(event for event in ids if not marked[event] & asked.marks)
+    return Stretch(theirs, unread, last + 1)
 
 
 def next_chunks(connection: apsw.Connection, after: int, last: int) -> tuple[SealedOriginals, ...]:
@@ -178,13 +179,13 @@ def erase(
 def search(
     chunks: Iterable[SealedOriginals], asked: Asked, sealer: Sealer, unread: frozenset[int] | None
 ) -> tuple[int, ...]:
-    """The events in these chunks that are the user's.
+    """The events in these chunks that are the users'.
 
     Args:
         chunks: of which nobody can read a damaged one, or tell whose events are in it.
         asked: who is meant.
         sealer: opens them.
-        unread: if given, these events alone; the id of the user may stand anywhere in them.
+        unread: if given, these events alone; the id of a user may stand anywhere in them.
     """
     return tuple(_search(chunks, asked, sealer, unread))
 
@@ -192,7 +193,7 @@ def search(
 def _search(
     chunks: Iterable[SealedOriginals], asked: Asked, sealer: Sealer, unread: frozenset[int] | None
 ) -> Iterator[int]:
-    likeness = _Likeness.of(asked.user)
+    likeness = _Likeness.of(asked.users)
     is_theirs = likeness.is_subject if unread is None else likeness.is_in
     for chunk in chunks:
         try:
@@ -201,44 +202,46 @@ def _search(
             continue
         for one in originals:
             of_source = asked.source is None or one.source == asked.source
-            is_meant = one.event <= asked.last and (unread is None or one.event in unread)
+            is_meant = unread is None or one.event in unread
             if of_source and is_meant and is_theirs(one):
                 yield one.event
 
 
 @dataclass(frozen=True, slots=True)
 class _Likeness:
-    """How the id of a user looks in an original.
+    """How the ids of users look in an original.
 
     Attributes:
-        always: the bytes that are there wherever the id is; empty when there are several ways.
-        word: finds it where nothing else can be read.
+        always: the bytes that are there wherever an id is; empty when there are several ways.
     """
 
-    user: str
+    users: frozenset[str]
     always: bytes
-    word: re.Pattern[str]
 
     @staticmethod
-    def of(user: str) -> _Likeness:
-        always = b"" if _ESCAPED.search(user) else user.encode(errors="surrogatepass")
-        return _Likeness(user, always, re.compile(rf"(?<!\w){re.escape(user)}(?!\w)"))
+    def of(users: frozenset[str]) -> _Likeness:
+        (user,) = users if len(users) == 1 else ("",)
+        return _Likeness(users, b"" if _ESCAPED.search(user) else user.encode())
 
     def is_subject(self, original: Original) -> bool:
-        """Whether it is this user's; decoding is for those where the id can be at all."""
+        """Whether it is one of theirs; decoding is for those where an id can be at all."""
         content = original.content
         if self.always not in content and b"\\u" not in content:
             return False
         text = content.decode(errors="surrogateescape")
         decoded = decode(text)
         if isinstance(decoded, Undecodable) or not isinstance(decoded.value, dict):
-            return self.word.search(text) is not None
-        return self.user in subjects_of(decoded.value)
+            return self._stands_in(text)
+        return not self.users.isdisjoint(subjects_of(decoded.value))
 
     def is_in(self, original: Original) -> bool:
-        """Whether it is, or the id stands in it as a word."""
+        """Whether it is, or an id stands in it as a word."""
         text = original.content.decode(errors="surrogateescape")
-        return self.word.search(text) is not None or self.is_subject(original)
+        return self._stands_in(text) or self.is_subject(original)
+
+    def _stands_in(self, text: str) -> bool:
+        there = (user for user in self.users if user in text)
+        return any(re.search(rf"(?<!\w){re.escape(user)}(?!\w)", text) for user in there)
 
 
 def _chunks(rows: object) -> tuple[SealedOriginals, ...]:

@@ -1,4 +1,4 @@
-"""Forgetting a user: the order of the steps, and which thread does which. Knows no clock.
+"""Forgetting users: the order of the steps, and which thread does which. Knows no clock.
 
 Looking and erasing happen on the reader's and the writer's thread, some milliseconds at a time;
 originals are opened, searched and sealed again elsewhere. Ends with the log taken into the
@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from conversion_relay.errors import StoreUnavailable
 from conversion_relay.service.store.port import Forgotten
@@ -23,66 +24,69 @@ from conversion_relay.service.store.sqlite.memory import Memory
 from conversion_relay.service.store.sqlite.originals import SealedOriginals
 from conversion_relay.service.store.sqlite.reader import Reader
 from conversion_relay.service.store.sqlite.removal import Thinnable, keep_thinned
-from conversion_relay.service.store.sqlite.subjects import NOBODY
 from conversion_relay.service.store.sqlite.sweeping import thin_all
 from conversion_relay.service.store.sqlite.writer import Writer
 
 _TRIES: Final = 50
-_SEARCHED_AT_ONCE: Final = 50
+_AT_ONCE: Final = 50
+"""Unreadable events that are searched, and users whose match keys go."""
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
 class Forgetting:
-    """Erases what is kept of a user, a step at a time."""
+    """Erases what is kept of users, a step at a time."""
 
     writer: Writer
     reader: Reader
     memory: Memory
 
-    async def forget(self, user: str, source: str | None, now: datetime) -> Forgotten:
+    async def forget(
+        self, users: AbstractSet[str], source: str | None, now: datetime
+    ) -> Forgotten:
         """What was erased.
 
         Raises:
             StoreUnavailable: not all of it was; what was stays so.
         """
-        forget = partial(self.memory.forget, user=user, source=source, now=now)
-        forgotten = await self.writer.call(forget)
-        async for events in self._events(await self._asked(user, source)):
+        asked = await self._asked(users, source)
+        forgotten = Forgotten()
+        for some in _portions(sorted(users)):
+            forget = partial(self.memory.forget, users=some, source=source, now=now)
+            forgotten = forgotten.plus(await self.writer.call(forget))
+        async for events in self._events(asked):
             forgotten = forgotten.plus(await self._erase(events))
         await self._take_in_log()
         return forgotten
 
-    async def count(self, user: str, source: str | None, now: datetime) -> Forgotten:
+    async def count(self, users: AbstractSet[str], source: str | None, now: datetime) -> Forgotten:
         """What would be."""
-        count = partial(self.memory.forgettable, user=user, source=source, now=now)
+        count = partial(self.memory.forgettable, users=sorted(users), source=source, now=now)
         counted = await self.reader.run(count)
-        async for events in self._events(await self._asked(user, source)):
+        async for events in self._events(await self._asked(users, source)):
             kept = partial(erasing.what_is_kept, events=events)
             counted = counted.plus(await self.reader.run(kept))
         return counted
 
-    async def _asked(self, user: str, source: str | None) -> Asked:
+    async def _asked(self, users: AbstractSet[str], source: str | None) -> Asked:
+        """Before match keys go: what an event taught must not outlive the event."""
         last = await self.reader.run(erasing.newest_event)
-        return Asked(user, source, self.memory.subjects.mark_of(user), last)
+        marks = self.memory.subjects.marks_of(users)
+        return Asked(frozenset(users), source, marks, last)
 
     async def _events(self, asked: Asked) -> AsyncIterator[Sequence[int]]:
-        """The user's events, some at a time: those with hashes, older ones, unreadable ones."""
-        async for events in self._marked(asked, asked.mark):
-            yield events
-        async for events in self._older(asked):
-            yield events
-        async for events in self._marked(asked, NOBODY):
-            for some in _portions(events):
-                chunks = await self.reader.run(partial(erasing.chunks_of, events=some))
-                yield await self._search(chunks, asked, frozenset(some))
-
-    async def _marked(self, asked: Asked, mark: bytes) -> AsyncIterator[Sequence[int]]:
+        """The users' events, some at a time: those with hashes, unreadable ones, older ones."""
         first: int | None = 0
         while first is not None:
-            look = partial(erasing.next_events, asked=asked, first=first, mark=mark)
+            look = partial(erasing.next_events, asked=asked, first=first)
             found = await self.reader.run(look)
             yield found.events
+            for some in _portions(found.unread):
+                chunks = await self.reader.run(partial(erasing.chunks_of, events=some))
+                yield await self._search(chunks, asked, frozenset(some))
             first = found.following
+        async for events in self._older(asked):
+            yield events
 
     async def _older(self, asked: Asked) -> AsyncIterator[Sequence[int]]:
         after, last = 0, min(asked.last, self.memory.subjects.first_event - 1)
@@ -129,6 +133,6 @@ class Forgetting:
         )
 
 
-def _portions(events: Sequence[int]) -> Iterator[Sequence[int]]:
-    for begin in range(0, len(events), _SEARCHED_AT_ONCE):
-        yield events[begin : begin + _SEARCHED_AT_ONCE]
+def _portions(all_of_them: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    for begin in range(0, len(all_of_them), _AT_ONCE):
+        yield all_of_them[begin : begin + _AT_ONCE]

@@ -22,7 +22,7 @@ import orjson
 from conversion_relay.core.match_keys import is_somebody, merged
 from conversion_relay.errors import SealingError
 from conversion_relay.service.sealing import Packing, Sealer, binding
-from conversion_relay.service.store.port import Forgotten, KeyCounted, NewEvent, Swept
+from conversion_relay.service.store.port import Forgotten, KeyCount, KeyCounted, NewEvent, Swept
 from conversion_relay.service.store.sqlite.queries import QUERIES
 from conversion_relay.service.store.sqlite.subjects import Subjects
 from conversion_relay.service.store.sqlite.times import to_microseconds
@@ -81,24 +81,28 @@ class Memory:
         return dict(found)
 
     def forgettable(
-        self, connection: apsw.Connection, user: str, source: str | None, now: datetime
+        self, connection: apsw.Connection, users: Iterable[str], source: str | None, now: datetime
     ) -> Forgotten:
         """What `forget` would erase, without what expired."""
-        given = {**self._whose(user, source), "now": to_microseconds(now)}
+        given = {**self._whose(users, source), "now": to_microseconds(now)}
         return Forgotten(match_keys=connection.execute(QUERIES["forgettable_keys"], given).get)
 
     def forget(
-        self, connection: apsw.Connection, user: str, source: str | None, now: datetime
+        self, connection: apsw.Connection, users: Iterable[str], source: str | None, now: datetime
     ) -> Forgotten:
-        """Erase what is remembered of a user, and what was learned together with it."""
-        forgotten = self.forgettable(connection, user, source, now)
-        given = self._whose(user, source)
+        """Erase what is remembered of users, and what was learned together with it."""
+        given = self._whose(users, source)
+        found = {**given, "now": to_microseconds(now)}
+        forgotten = Forgotten(
+            match_keys=connection.execute(QUERIES["forgettable_keys"], found).get
+        )
         for query in ("forget_match_keys", "bonds_back", "forget_bonds"):
             connection.execute(QUERIES[query], given)
         return forgotten
 
-    def _whose(self, user: str, source: str | None) -> dict[str, bytes | str | None]:
-        return {"subject": self.subjects.hash_of(user), "source": source}
+    def _whose(self, users: Iterable[str], source: str | None) -> dict[str, str | None]:
+        hashes = [self.subjects.hash_of(user).hex() for user in users]
+        return {"subjects": orjson.dumps(hashes).decode(), "source": source}
 
     def _lessons(
         self, events: Iterable[NewEvent]
@@ -155,12 +159,19 @@ class Memory:
         connection.execute(QUERIES["keep_match_keys"], given)
 
 
-def count(connection: apsw.Connection, events: Iterable[NewEvent]) -> None:
-    """Add up which match keys these events carry, inside a transaction: a row for each kind."""
+def count(
+    connection: apsw.Connection, found: Iterable[tuple[datetime, Iterable[KeyCount]]]
+) -> None:
+    """Add up which match keys conversions carry, inside a transaction: a row for each kind.
+
+    Args:
+        connection: the one that writes.
+        found: when an event was received, with what is to be counted of it.
+    """
     totals: dict[tuple[int, str, str], Counter[str]] = defaultdict(Counter)
-    for event in events:
-        for one in event.key_counts:
-            place = (_day(event.received_at.astimezone(UTC).date()), one.destination, one.key)
+    for received_at, counts in found:
+        for one in counts:
+            place = (_day(received_at.astimezone(UTC).date()), one.destination, one.key)
             totals[place].update(events=1, before=int(one.before), after=int(one.after))
     for (day, destination, key), total in totals.items():
         given = {"day": day, "destination": destination, "key": key, **total}

@@ -11,10 +11,13 @@ ON CONFLICT (id) DO UPDATE SET sealed = excluded.sealed, first_event = excluded.
 -- name: next_event
 SELECT 1 + coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0);
 
--- name: chunks_of_subject
--- The chunks of this stretch in which the hash stands somewhere.
-SELECT first_event, hashes FROM event_subjects
-WHERE first_event BETWEEN :first AND :last AND instr(hashes, :hash) ORDER BY first_event;
+-- name: hashes_between
+-- The hashes of the chunks of this stretch: whose they are and how many bytes, and all end to end.
+-- Both are gathered in one pass, so they agree on the order, whatever it is.
+SELECT
+    json_group_array(json_array(first_event, length(hashes))),
+    CAST(coalesce(group_concat(hashes, ''), '') AS BLOB)
+FROM event_subjects WHERE first_event BETWEEN :first AND :last;
 
 -- name: first_subjects
 SELECT min(first_event) FROM event_subjects WHERE first_event >= :first;
@@ -89,35 +92,39 @@ ON CONFLICT (subject, source, other) DO UPDATE SET
     expires_at = max(expires_at, excluded.expires_at);
 
 -- name: forgettable_keys
--- Those of this subject, and those that were learned together with them.
+-- Those of these subjects (hexadecimal), and those that were learned together with them.
+WITH asked(subject) AS MATERIALIZED (SELECT unhex(value) FROM json_each(:subjects))
 SELECT coalesce(sum(kinds), 0) FROM match_keys
 WHERE expires_at > :now AND (:source IS NULL OR source = :source) AND (
-    subject = :subject
+    subject IN asked
     OR (subject, source) IN (
-        SELECT other, source FROM match_key_bonds WHERE subject = :subject
+        SELECT other, source FROM match_key_bonds WHERE subject IN asked
     )
 );
 
 -- name: forget_match_keys
+WITH asked(subject) AS MATERIALIZED (SELECT unhex(value) FROM json_each(:subjects))
 DELETE FROM match_keys
 WHERE (:source IS NULL OR source = :source) AND (
-    subject = :subject
+    subject IN asked
     OR (subject, source) IN (
-        SELECT other, source FROM match_key_bonds WHERE subject = :subject
+        SELECT other, source FROM match_key_bonds WHERE subject IN asked
     )
 );
 
 -- name: bonds_back
 -- A bond stands in both directions.
+WITH asked(subject) AS MATERIALIZED (SELECT unhex(value) FROM json_each(:subjects))
 DELETE FROM match_key_bonds
 WHERE (subject, source, other) IN (
     SELECT other, source, subject FROM match_key_bonds
-    WHERE subject = :subject AND (:source IS NULL OR source = :source)
+    WHERE subject IN asked AND (:source IS NULL OR source = :source)
 );
 
 -- name: forget_bonds
+WITH asked(subject) AS MATERIALIZED (SELECT unhex(value) FROM json_each(:subjects))
 DELETE FROM match_key_bonds
-WHERE subject = :subject AND (:source IS NULL OR source = :source);
+WHERE subject IN asked AND (:source IS NULL OR source = :source);
 
 -- name: expire_match_keys
 DELETE FROM match_keys WHERE (subject, source, destination) IN (

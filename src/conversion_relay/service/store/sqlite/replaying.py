@@ -6,7 +6,7 @@ it still holds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeAlias
@@ -17,11 +17,18 @@ import orjson
 from conversion_relay.core.delivery import Cause, states_before
 from conversion_relay.core.plan import PlannedDelivery
 from conversion_relay.service.sealing import Packing, Sealer
-from conversion_relay.service.store.port import DeliveryRecord, Requeue, kept_event_id
+from conversion_relay.service.store.persons import key_counts
+from conversion_relay.service.store.port import (
+    DeliveryRecord,
+    KeyCount,
+    Requeue,
+    kept_event_id,
+)
 from conversion_relay.service.store.sqlite.ingest import EnvelopeKey, Ingest, body_context
 from conversion_relay.service.store.sqlite.ledger import event_known_as, know_as
+from conversion_relay.service.store.sqlite.memory import count
 from conversion_relay.service.store.sqlite.queries import QUERIES
-from conversion_relay.service.store.sqlite.times import to_microseconds
+from conversion_relay.service.store.sqlite.times import from_microseconds, to_microseconds
 
 Values: TypeAlias = dict[str, str | int | bytes | None]
 
@@ -69,6 +76,8 @@ class Replaying:
         for number, requeue in zip(numbers, requeues, strict=True):
             identity = identities.get(requeue.event)
             done.append(identity is not None and step.requeue(requeue, identity, number))
+        carried_out = (one for one, is_done in zip(requeues, done, strict=True) if is_done)
+        count(connection, _first_made(carried_out, identities))
         return tuple(done)
 
 
@@ -143,6 +152,16 @@ class _Step:
     def _change(self, query: str, values: Values) -> bool:
         self.connection.execute(QUERIES[query], values)
         return self.connection.changes() > 0
+
+
+def _first_made(
+    requeues: Iterable[Requeue], identities: Mapping[int, _Identity]
+) -> Iterator[tuple[datetime, tuple[KeyCount, ...]]]:
+    """The match keys of what was never made before; what is replaced was counted then."""
+    for one in requeues:
+        if one.planned is not None and one.replaced is None:
+            received_at = from_microseconds(identities[one.event].received_at)
+            yield received_at, key_counts((one.planned,))
 
 
 def _as_seen(record: DeliveryRecord | None) -> Values:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -250,13 +251,17 @@ class SqliteStore:
         ask = partial(self._memory.remembered, source=source, subjects=subjects, now=now)
         return await self._reader.run(ask)
 
-    async def forget(self, user: str, source: str | None, now: datetime) -> Forgotten:
-        """Erase what is kept of a user, step by step; gives what that was."""
-        return await self._forgetting.forget(user, source, now)
+    async def forget(
+        self, users: AbstractSet[str], source: str | None, now: datetime
+    ) -> Forgotten:
+        """Erase what is kept of users, step by step; gives what that was."""
+        return await self._forgetting.forget(users, source, now)
 
-    async def forgettable(self, user: str, source: str | None, now: datetime) -> Forgotten:
+    async def forgettable(
+        self, users: AbstractSet[str], source: str | None, now: datetime
+    ) -> Forgotten:
         """What `forget` would erase now."""
-        return await self._forgetting.count(user, source, now)
+        return await self._forgetting.count(users, source, now)
 
     async def key_report(self, since_day: date, until_day: date) -> Sequence[KeyCounted]:
         """The match keys counted on these days, oldest day first."""

@@ -7,7 +7,9 @@ seals is changed. Events that were kept before it was made have no hashes.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Container, Iterable
+from array import array
+from collections.abc import Container, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Final
@@ -24,6 +26,7 @@ NONE: Final = bytes(SLOT_BYTES)
 """Stands where an event has no second subject, or none."""
 NOBODY: Final = b"\xff" * SLOT_BYTES
 """Stands for the subject of an event in quarantine of which no id could be read."""
+NOBODY_MARK: Final = int.from_bytes(NOBODY)
 EVENT_BYTES: Final = 2 * SLOT_BYTES
 _KEY_BYTES: Final = 32
 _HASH_BYTES: Final = 16
@@ -51,6 +54,10 @@ class Subjects:
         """The part of it that stands for an event's subject."""
         return self.hash_of(subject)[:SLOT_BYTES]
 
+    def marks_of(self, subjects: Iterable[str]) -> frozenset[int]:
+        """The same of several, each as the number that `events_marked` compares."""
+        return frozenset(array("Q", b"".join(map(self.mark_of, subjects))))
+
     def marks(self, events: Iterable[NewEvent]) -> bytes | None:
         """Whose these events are, EVENT_BYTES for each; None when there is nobody at all."""
         found = b"".join(map(self._marks_of, events))
@@ -63,13 +70,33 @@ class Subjects:
         return marks.ljust(EVENT_BYTES, b"\0")
 
 
-def events_marked(first_event: int, hashes: bytes, mark: bytes) -> list[int]:
-    """The events of a chunk whose subject has this mark."""
-    return [
-        first_event + place // EVENT_BYTES
-        for place in range(0, len(hashes), EVENT_BYTES)
-        if mark in (hashes[place : place + SLOT_BYTES], hashes[place + SLOT_BYTES :][:SLOT_BYTES])
-    ]
+def events_marked(
+    chunks: Iterable[tuple[int, int]], hashes: bytes, marks: AbstractSet[int]
+) -> dict[int, AbstractSet[int]]:
+    """The events whose subjects have any of these marks, in order, each with those it has.
+
+    Args:
+        chunks: for each its first event, and how many of the bytes are its hashes.
+        hashes: of all of them, end to end.
+        marks: as `Subjects.marks_of` gives them.
+    """
+    slots, begin = array("Q", hashes), 0
+    found: dict[int, AbstractSet[int]] = {}
+    for first_event, size in chunks:
+        end = begin + size // SLOT_BYTES
+        of_chunk = slots[begin:end]
+        if not marks.isdisjoint(of_chunk):
+            found |= _events_marked(first_event, of_chunk, marks)
+        begin = end
+    return found
+
+
+def _events_marked(
+    first_event: int, slots: Sequence[int], marks: AbstractSet[int]
+) -> dict[int, AbstractSet[int]]:
+    pairs = zip(slots[::2], slots[1::2], strict=True)
+    found = ((event, marks & set(pair)) for event, pair in enumerate(pairs, first_event))
+    return {event: theirs for event, theirs in found if theirs}
 
 
 def without(first_event: int, hashes: bytes, events: Container[int]) -> bytes:
