@@ -124,6 +124,12 @@ def _unannounced() -> Iterator[bytes]:
     return _repeated(head, b"10000\r\n" + b" " * 65_536 + b"\r\n", 4_000)
 
 
+def _tiny_chunks() -> Iterator[bytes]:
+    """Of a stranger whose signature can only be judged when the body is there."""
+    head = _HEAD + b"X-Signature: " + b"a" * 40 + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return _repeated(head, b"1\r\n \r\n" * 40_000, 40)
+
+
 def _large_and_empty() -> Iterator[bytes]:
     """As large as it may be, from somebody who is trusted, and no JSON."""
     return _repeated(_TRUSTED + b"Content-Length: %d\r\n\r\n" % (31 * _MIB), b" " * _MIB, 31)
@@ -260,6 +266,7 @@ async def test_floods_are_refused_and_forgotten(tmp_path: Path, report: Report) 
     times = size_of(quick=2, short=8, full=30)
     kinds = (
         *(_endless_header, _many_fields, _long_address, _endless_trailer, _pipelined, _no_http),
+        _tiny_chunks,
         *(_announced, _unannounced, _large_and_empty, _brackets, _stranger, _bomb),
     )
     found: dict[str, Counter[int]] = {}

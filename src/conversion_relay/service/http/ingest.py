@@ -40,6 +40,8 @@ from conversion_relay.service.http.signature import (
 from conversion_relay.service.http.sources import Source
 from conversion_relay.service.http.turns import paced
 
+_REREAD_BYTES: Final = 4 * 1024 * 1024
+"""Values of a longer body are not held: they take five times its room; reading anew takes time."""
 _REFUSED: Final = (Verdict.MISSING, Verdict.WRONG)
 _JSON: Final = (b"content-type", b"application/json")
 
@@ -166,8 +168,8 @@ class Webhook:
             if len(found) == limits.max_batch_events:
                 return refusals.batch_too_long(limits.max_batch_events)
             to_forget.update(named_by(element))
-            large = len(body) > LARGE_BYTES and isinstance(element, Decoded)
-            found.append(Reread(element.text) if large else element)
+            anew = len(body) > _REREAD_BYTES and isinstance(element, Decoded)
+            found.append(Reread(element.text) if anew else element)
         return found
 
 
