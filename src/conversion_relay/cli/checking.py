@@ -16,7 +16,7 @@ from conversion_relay.cli.speaking import (
     warn_of_unknown_variables,
 )
 from conversion_relay.service.checks import checked
-from conversion_relay.service.configuration import inspect
+from conversion_relay.service.configuration import inspect, unknown_variables
 from conversion_relay.service.overview import overview
 from conversion_relay.service.schema import schema_text
 from conversion_relay.service.settings import Configuration
@@ -48,12 +48,11 @@ def schema() -> None:
         say(schema_text().rstrip("\n"))
 
 
-def usable_configuration(config: Path | None) -> Configuration:
-    """The configuration, once everything about it is known to be usable.
+def usable_configuration(config: Path | None) -> tuple[Configuration, tuple[str, ...]]:
+    """The configuration, once everything about it is known to be usable; what seems not meant.
 
     Raises:
         ConfigurationError: with every problem.
     """
-    inspection = inspect(environment(), config)
-    warn_of_unknown_variables(config)
-    return checked(inspection, examine).configuration
+    found = checked(inspect(environment(), config), examine)
+    return found.configuration, (*unknown_variables(environment(), config), *found.warnings)

@@ -64,9 +64,9 @@ def options(
 def serve(config: ConfigOption = None) -> None:
     """Run the service: webhook, store and delivery."""
     with explained():
-        configuration = usable_configuration(config)
+        configuration, warnings = usable_configuration(config)
         log = configure_logs(configuration.service.log_format)
-        serving.run(lambda: load(environment(), config), log)
+        serving.run(lambda: load(environment(), config), log, warnings)
 
 
 @application.command()

@@ -47,7 +47,7 @@ from conversion_relay.service.settings import (
 from conversion_relay.service.store.port import Store
 from conversion_relay.service.store.sqlite import open_store, require_free
 from conversion_relay.service.surroundings import Surroundings
-from conversion_relay.service.targets import build_targets, sharing_warnings
+from conversion_relay.service.targets import build_targets
 from conversion_relay.service.worker import Worker
 
 Connect: TypeAlias = Callable[
@@ -105,7 +105,6 @@ async def open_relay(
     """
     world = outside or Outside()
     targets = build_targets(configuration)
-    _warn_of_sharing(configuration, log)
     around = Surroundings(world.clock, world.jitter, Metrics(), log, world.sleep)
     async with AsyncExitStack() as stack:
         store = await _open_store(configuration.service, world.clock())
@@ -144,11 +143,6 @@ def _open_ways_in(
         monotonic=world.monotonic,
     )
     add_paths(relay, intake, configuration.service, world.new_id)
-
-
-def _warn_of_sharing(configuration: Configuration, log: Log) -> None:
-    for place, _ in sharing_warnings(configuration):
-        log.warning("sharing.leaves_nobody", setting=".".join(place))
 
 
 def _refusable(settings: DestinationSettings) -> str:

@@ -11,7 +11,7 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 import uvicorn
@@ -32,16 +32,19 @@ _LAST_RESORT_SECONDS = 13
 _KEEP_ALIVE_SECONDS = 30
 
 
-def run(reload: Callable[[], Configuration], log: Log) -> None:
+def run(reload: Callable[[], Configuration], log: Log, doubts: Iterable[str]) -> None:
     """Runs the service until SIGTERM or SIGINT; a second one ends it at once.
 
     Args:
         reload: reads the configuration, at the start and again while it runs.
         log: of the process.
+        doubts: what of the configuration is probably not meant, in sentences.
 
     Raises:
         RelayError: it cannot start.
     """
+    for doubt in doubts:
+        log.warning("configuration.doubtful", warning=doubt)
     loop_factory = uvicorn.Config("", log_config=None).get_loop_factory()
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(_serve(reload, log))
