@@ -154,13 +154,24 @@ class Webhook:
 
         Adds whom `delete` events name: here each element has a value, later it is read anew.
         """
-        limits = self.intake.limits
-        single = None if is_list(body) else body.strip(b" \t\r\n")
-        if single is not None and len(single) > limits.max_event_bytes:
-            return refusals.event_too_large(limits.max_event_bytes)
+        if is_list(body):
+            return await self._split_list(body, to_forget)
+        body, most = body.strip(b" \t\r\n"), self.intake.limits.max_event_bytes
+        if len(body) > most:
+            return refusals.event_too_large(most)
+        element = _single(body)
+        if isinstance(element, Undecodable):
+            return refusals.unreadable(element.reason)
+        to_forget.update(named_by(element))
+        return [element]
+
+    async def _split_list(
+        self, body: bytes, to_forget: set[str]
+    ) -> list[Decoded | Unusable] | Problem:
+        limits, large = self.intake.limits, len(body) > _REREAD_BYTES
         found: list[Decoded | Unusable] = []
         steps: AsyncIterator[Decoded | Unusable | Undecodable] = paced(
-            _steps(body, limits.max_event_bytes) if single is None else (_single(single),)
+            _steps(body, limits.max_event_bytes)
         )
         async for element in steps:
             if isinstance(element, Undecodable):
@@ -168,7 +179,7 @@ class Webhook:
             if len(found) == limits.max_batch_events:
                 return refusals.batch_too_long(limits.max_batch_events)
             to_forget.update(named_by(element))
-            anew = len(body) > _REREAD_BYTES and isinstance(element, Decoded)
+            anew = large and isinstance(element, Decoded)
             found.append(Reread(element.text) if anew else element)
         return found
 

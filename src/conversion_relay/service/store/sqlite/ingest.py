@@ -103,7 +103,7 @@ class Ingest:
                 query = in_slot(for_rows(name, len(part)), prepared.ledger_slot)
                 connection.execute(query, list(chain.from_iterable(part)))
         self._memory.learn(connection, prepared.new)
-        count(connection, ((event.received_at, event.key_counts) for event in prepared.new))
+        count(connection, [(event.received_at, event.key_counts) for event in prepared.new])
 
     def committed(self, prepared: Prepared) -> None:
         """Remember what is now in the database."""

@@ -160,21 +160,26 @@ class Memory:
 
 
 def count(
-    connection: apsw.Connection, found: Iterable[tuple[datetime, Iterable[KeyCount]]]
+    connection: apsw.Connection, found: Sequence[tuple[datetime, Sequence[KeyCount]]]
 ) -> None:
     """Add up which match keys conversions carry, inside a transaction: a row for each kind.
+
+    Most events share their counts with others as the very same object, so those are added up once.
 
     Args:
         connection: the one that writes.
         found: when an event was received, with what is to be counted of it.
     """
+    shared = {id(counts): counts for _, counts in found}
+    often = Counter((at.astimezone(UTC).date(), id(counts)) for at, counts in found if counts)
     totals: dict[tuple[int, str, str], Counter[str]] = defaultdict(Counter)
-    for received_at, counts in found:
-        for one in counts:
-            place = (_day(received_at.astimezone(UTC).date()), one.destination, one.key)
-            totals[place].update(events=1, before=int(one.before), after=int(one.after))
-    for (day, destination, key), total in totals.items():
-        given = {"day": day, "destination": destination, "key": key, **total}
+    for (day, kind), times in often.items():
+        for one in shared[kind]:
+            place = (_day(day), one.destination, one.key)
+            before, after = times * one.before, times * one.after
+            totals[place].update(events=times, before=before, after=after)
+    for (number, destination, key), total in totals.items():
+        given = {"day": number, "destination": destination, "key": key, **total}
         connection.execute(QUERIES["count_match_key"], given)
 
 

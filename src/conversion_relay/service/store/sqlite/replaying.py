@@ -77,7 +77,7 @@ class Replaying:
             identity = identities.get(requeue.event)
             done.append(identity is not None and step.requeue(requeue, identity, number))
         carried_out = (one for one, is_done in zip(requeues, done, strict=True) if is_done)
-        count(connection, _first_made(carried_out, identities))
+        count(connection, list(_first_made(carried_out, identities)))
         return tuple(done)
 
 
