@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import cast
 
@@ -29,6 +29,7 @@ from support.lines import Lines
 from support.toy import target
 
 KEY, OTHER_KEY, OPEN_KEY, SLOW_KEY = "web-key", "other-key", "ip-key", "slow-key"
+MEMORY_KEY = "memory-key"
 RECEIVED = datetime(2026, 11, 20, 10, 0, 10, tzinfo=UTC)
 SETTINGS = ServiceSettings(
     max_event_bytes=4_000,
@@ -138,4 +139,10 @@ def _sources() -> Sequence[Source]:
             takes_visitor_ip=True,
         ),
         Source("slow", Credentials(write_keys=(SLOW_KEY.encode(),)), (target(),), rate_limit=1),
+        Source(
+            "remembering",
+            Credentials(write_keys=(MEMORY_KEY.encode(),)),
+            (target(),),
+            remembers_for=timedelta(days=1),
+        ),
     ]

@@ -27,7 +27,7 @@ from conversion_relay.core.decoding import (
 from conversion_relay.service.http import refusals
 from conversion_relay.service.http.edge.body import ClientGone, receive_body
 from conversion_relay.service.http.erasure import Erasure, named_by
-from conversion_relay.service.http.intake import LARGE_BYTES, Answer, Intake
+from conversion_relay.service.http.intake import LARGE_BYTES, Answer, Intake, Planned
 from conversion_relay.service.http.problems import Problem
 from conversion_relay.service.http.signature import (
     Credentials,
@@ -95,10 +95,14 @@ class Webhook:
         request = await self._receive(source, headers, receive)
         if isinstance(request, Problem):
             return request
-        kept = await self.intake.in_turn(len(request.body), partial(self._hand_in, request))
-        if isinstance(kept, Problem):
-            return kept
-        return await self.erasure.obey(request.source, kept.to_forget) or kept.answer
+        size_bytes, plan = len(request.body), partial(self._plan, request)
+        planned = await self.intake.in_turn(size_bytes, plan)
+        if isinstance(planned, Problem):
+            return planned
+        answer = await self.intake.keep(planned.events)
+        if isinstance(answer, Problem):
+            return answer
+        return await self.erasure.obey(request.source, planned.to_forget) or answer
 
     async def _receive(
         self, name: str, headers: Mapping[bytes, bytes], receive: Receive
@@ -139,15 +143,15 @@ class Webhook:
             return verify(accepted, presented, body, find_first)
         return await asyncio.to_thread(verify, accepted, presented, body, find_first)
 
-    async def _hand_in(self, request: _Request) -> Problem | _Kept:
+    async def _plan(self, request: _Request) -> Problem | _Planned:
         to_forget: set[str] = set()
         found = await self._split(request.body, to_forget)
         if isinstance(found, Problem):
             return found
         if request.verdict is Verdict.FIRST_ONLY and len(found) > 1:
             return refusals.half_signed(request.source.credentials)
-        answer = await self.intake.take(request.source, found, len(request.body))
-        return answer if isinstance(answer, Problem) else _Kept(answer, to_forget)
+        planned = await self.intake.plan(request.source, found, len(request.body))
+        return planned if isinstance(planned, Problem) else _Planned(planned, to_forget)
 
     async def _split(self, body: bytes, to_forget: set[str]) -> list[Decoded | Unusable] | Problem:
         """The elements of the body, or why it cannot be taken apart.
@@ -200,10 +204,10 @@ class _Request:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """What is answered, and whom `delete` events of the request name."""
+class _Planned:
+    """What is to be kept, and whom `delete` events of the request name."""
 
-    answer: Answer
+    events: Planned
     to_forget: set[str] = field(repr=False)
 
 

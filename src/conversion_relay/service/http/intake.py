@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final, TypeAlias, TypeVar
 
@@ -41,6 +41,21 @@ class IngestLimits:
     max_event_bytes: int
     max_batch_events: int
     max_nesting: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """What the events of a request lead to.
+
+    Attributes:
+        source: where they came from.
+        events: to be kept, all or none.
+        counted: how many the rate of the source gets back if they are not kept.
+    """
+
+    source: str
+    events: Sequence[NewEvent] = field(repr=False)
+    counted: int = 0
 
 
 @dataclass(slots=True)
@@ -101,46 +116,54 @@ class Intake:
         async with self._turns.turn(size_bytes):
             return await work()
 
-    async def take(
+    async def plan(
         self, source: Source, found: Sequence[Decoded | Unusable], size_bytes: int
-    ) -> Problem | Answer:
-        """What was kept of these elements of a request, or why nothing was.
+    ) -> Problem | Planned:
+        """What these elements of a request lead to, or why they are not taken.
 
-        The rate of the source counts them before they are kept: others come in meanwhile.
+        The rate of the source counts them from now on: others come in meanwhile.
         """
         if over := self.over_rate(source):
             return over
         self._allowances.spend(source.name, len(found))
-        answer = await self.take_past(source, found, size_bytes)
-        if isinstance(answer, Problem):
+        planned = await self.plan_past(source, found, size_bytes)
+        if isinstance(planned, Problem):
             self._allowances.spend(source.name, -len(found))
-        return answer
+            return planned
+        return replace(planned, counted=len(found))
 
-    async def take_past(
+    async def plan_past(
         self, source: Source, found: Sequence[Decoded | Unusable], size_bytes: int
-    ) -> Problem | Answer:
+    ) -> Problem | Planned:
         """The same for events of the past, which an operator sends: no rate holds them up."""
         if not self.store.has_room(len(found), size_bytes):
             return refusals.busy()
         memory = await self.recall.of(source.name, found)
         pace = Pace()
-        planned: list[NewEvent] = []
+        events: list[NewEvent] = []
         for element in found:
-            planned.append(self.planner.plan(source.name, element, memory))
-            await pace.breathe()
-        return await self._keep(source.name, planned)
+            events.append(self.planner.plan(source.name, element, memory))
+            if pace.is_over():
+                await pace.breathe()
+        return Planned(source.name, events)
+
+    async def keep(self, planned: Planned) -> Problem | Answer:
+        """What was kept, once it is on the disk, or why nothing was.
+
+        Not to be waited for inside a turn: while one request waits for the disk, the next is
+        planned, and both may go there together.
+        """
+        try:
+            receipt = await self.store.append(planned.events)
+        except StoreError as error:
+            self._allowances.spend(planned.source, -planned.counted)
+            if isinstance(error, StoreBusy):
+                return refusals.busy()
+            self.log.error("ingest.not_kept", source=planned.source, reason=str(error))
+            return refusals.not_kept()
+        if any(event.deliveries for event in planned.events):
+            self.arrived()
+        return self.accounts.keep(planned.source, planned.events, receipt)
 
     async def _remembered(self, source: str, subjects: Sequence[str], now: datetime) -> Known:
         return await self.store.remembered(source, subjects, now)
-
-    async def _keep(self, source: str, planned: Sequence[NewEvent]) -> Problem | Answer:
-        try:
-            receipt = await self.store.append(planned)
-        except StoreBusy:
-            return refusals.busy()
-        except StoreError as error:
-            self.log.error("ingest.not_kept", source=source, reason=str(error))
-            return refusals.not_kept()
-        if any(event.deliveries for event in planned):
-            self.arrived()
-        return self.accounts.keep(source, planned, receipt)

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from typing_extensions import override
 
 from conversion_relay.core.values import Json
-from conversion_relay.service.store.port import NewEvent, Receipt
 from support.toy import hello
-from support.tracking import Door, MemoryStore
+from support.tracking import MEMORY_KEY, Door, MemoryStore
 
 _ADA, _GRACE = (orjson.dumps(hello(name, f"m-{name}").payload) for name in ("Ada", "Grace"))
 _DEEP = b"[" * 1100 + b"]" * 1100
@@ -132,19 +130,19 @@ async def test_what_is_shared_costs_no_more_than_its_bounds(shared_bytes: int, c
 
 @dataclass(slots=True)
 class _Counting(MemoryStore):
-    """Knows how many requests were in it at a time, most."""
+    """Knows how many requests asked it at a time while they were planned, most."""
 
     inside: int = 0
     most: int = 0
 
-    @override
-    async def append(self, events: Sequence[NewEvent]) -> Receipt:
+    async def remembered(self, *_asked: object) -> Mapping[str, Mapping[str, Mapping[str, str]]]:
+        """Nothing, after a while."""
         self.inside += 1
         self.most = max(self.most, self.inside)
         for _ in range(5):
             await asyncio.sleep(0)
         self.inside -= 1
-        return Receipt((True,) * len(events))
+        return {}
 
 
 @pytest.mark.parametrize(("shared_bytes", "at_a_time"), [(3_000, 1), (10, 4)])
@@ -152,9 +150,10 @@ async def test_small_requests_that_grow_wait_for_each_other(
     shared_bytes: int, at_a_time: int
 ) -> None:
     door = Door(store=_Counting())
-    body = b'{"context": {"a": "%b"}, "batch": [%b]}'
+    body = b'{"userId": "ada", "context": {"a": "%b"}, "batch": [%b]}'
     body %= b"x" * shared_bytes, b",".join([_ADA] * 30)
-    answers = await asyncio.gather(*(door.post("/v1/batch", body) for _ in range(4)))
+    posts = (door.post("/v1/batch", body, MEMORY_KEY) for _ in range(4))
+    answers = await asyncio.gather(*posts)
     assert {answer.status_code for answer in answers} == {200}
     assert isinstance(door.store, _Counting)
     assert door.store.most == at_a_time

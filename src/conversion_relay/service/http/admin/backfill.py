@@ -24,7 +24,7 @@ from conversion_relay.core.decoding import (
 )
 from conversion_relay.service.http import refusals
 from conversion_relay.service.http.edge.body import ClientGone, receive_body
-from conversion_relay.service.http.intake import Answer, Intake
+from conversion_relay.service.http.intake import Intake, Planned
 from conversion_relay.service.http.problems import Problem
 from conversion_relay.service.http.sources import Source
 from conversion_relay.service.http.turns import paced
@@ -69,18 +69,21 @@ class Backfill:
         body = await receive_body(request.receive, length, self._intake.limits.body)
         if isinstance(body, Problem):
             return body
-        answer = await self._intake.in_turn(len(body), partial(self._hand_in, found, body))
+        planned = await self._intake.in_turn(len(body), partial(self._plan, found, body))
+        if isinstance(planned, Problem):
+            return planned
+        answer = await self._intake.keep(planned)
         if isinstance(answer, Problem):
             return answer
         shown = BackfillAnswer.model_validate(answer)
         self._intake.log.info("backfill.kept", source=source, **shown.model_dump())
         return shown
 
-    async def _hand_in(self, source: Source, body: bytes) -> Problem | Answer:
+    async def _plan(self, source: Source, body: bytes) -> Problem | Planned:
         found = await self._split(body)
         if isinstance(found, Problem):
             return found
-        return await self._intake.take_past(source, found, len(body))
+        return await self._intake.plan_past(source, found, len(body))
 
     async def _split(self, body: bytes) -> list[Decoded | Unusable] | Problem:
         if not is_list(body):

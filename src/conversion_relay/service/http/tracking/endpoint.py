@@ -25,7 +25,7 @@ from conversion_relay.service.http.edge.inflating import (
     DamagedBody,
     inflate,
 )
-from conversion_relay.service.http.intake import LARGE_BYTES, Answer, Intake
+from conversion_relay.service.http.intake import LARGE_BYTES, Answer, Intake, Planned
 from conversion_relay.service.http.problems import Problem
 from conversion_relay.service.http.sources import Source
 from conversion_relay.service.http.tracking import refusals
@@ -138,7 +138,8 @@ class Tracking:
         if request.call == FIGURES:
             return {}
         request.body = body
-        return await self.intake.in_turn(len(body), partial(self._hand_in, request))
+        planned = await self.intake.in_turn(len(body), partial(self._read_and_plan, request))
+        return planned if isinstance(planned, Problem) else await self.intake.keep(planned)
 
     def _refusal_of_header(self, request: _Request) -> Problem | None:
         """Why the body is not even received; where a header has the key, the source is known."""
@@ -168,7 +169,7 @@ class Tracking:
             return refusals.damaged()
         return refusal(allowed) if unpacked is None else unpacked
 
-    async def _hand_in(self, request: _Request) -> Problem | Answer:
+    async def _read_and_plan(self, request: _Request) -> Problem | Planned:
         if request.call in BATCHES:
             contents = await read_batch(request.body, self.limits)
         else:
@@ -179,14 +180,14 @@ class Tracking:
         if source is None:
             carries = "no" if contents.write_key is None else "a wrong"
             return refusals.unauthorized(f"carries {carries} write key", _IN_THE_BODY)
-        keep = partial(self._keep, source, request, contents)
+        plan = partial(self._plan, source, request, contents)
         if len(request.body) > LARGE_BYTES:
-            return await keep()  # it is its turn already
-        return await self.intake.in_turn(contents.growth_bytes, keep)
+            return await plan()  # it is its turn already
+        return await self.intake.in_turn(contents.growth_bytes, plan)
 
-    async def _keep(
+    async def _plan(
         self, source: Source, request: _Request, contents: Contents
-    ) -> Problem | Answer:
+    ) -> Problem | Planned:
         arrival = Arrival(
             self.intake.clock(),
             contents.shared,
@@ -196,7 +197,7 @@ class Tracking:
         found = await complete_all(contents, arrival, self.new_id, self.limits)
         if isinstance(found, Problem):
             return found
-        return await self.intake.take(source, found, sum(len(one.text) for one in found))
+        return await self.intake.plan(source, found, sum(len(one.text) for one in found))
 
     def _source_of(self, write_key: bytes | None) -> Source | None:
         """Looked up by its hash, which is keyed anew in each process: the time tells nothing."""
