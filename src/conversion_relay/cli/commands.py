@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -30,7 +30,7 @@ from conversion_relay.service import serving
 from conversion_relay.service.configuration import load, load_for_preview
 from conversion_relay.service.environment import DEFAULT_SOURCE
 from conversion_relay.service.logs import configure_logs
-from conversion_relay.service.preview import Unshown
+from conversion_relay.service.preview import Previewed, Unshown
 from conversion_relay.service.preview import preview as preview_lines
 from conversion_relay.service.settings import Configuration
 from conversion_relay.service.targets import build_targets, sharing_warnings
@@ -69,30 +69,35 @@ def serve(config: ConfigOption = None) -> None:
         serving.run(lambda: load(environment(), config), log, warnings)
 
 
+_MappingsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--mappings", help="JSON list of mappings in Segment's form, instead of the presets."
+    ),
+]
+_ExplainOption = Annotated[
+    bool, typer.Option("--explain", help="Say what filters and settings keep from TikTok.")
+]
+_SourceOption = Annotated[
+    str | None,
+    typer.Option(
+        "--source",
+        metavar="NAME",
+        help="As events of this source; default: to every destination, remembering match keys "
+        "as the only source does, or the one named default.",
+    ),
+]
+
+
 @application.command()
 def preview(
     events: Annotated[
         Path | None, typer.Argument(help="NDJSON of Segment events; default: standard input.")
     ] = None,
     config: ConfigOption = None,
-    mappings: Annotated[
-        Path | None,
-        typer.Option(
-            "--mappings", help="JSON list of mappings in Segment's form, instead of the presets."
-        ),
-    ] = None,
-    explain: Annotated[
-        bool, typer.Option("--explain", help="Say what filters and settings keep from TikTok.")
-    ] = False,
-    source: Annotated[
-        str | None,
-        typer.Option(
-            "--source",
-            metavar="NAME",
-            help="As events of this source; default: to every destination, remembering match keys "
-            "as the only source does, or the one named default.",
-        ),
-    ] = None,
+    mappings: _MappingsOption = None,
+    explain: _ExplainOption = False,
+    source: _SourceOption = None,
 ) -> None:
     """Show what would be sent for each event. Needs no credentials and no network."""
     with explained():
@@ -104,20 +109,26 @@ def preview(
         warn_of_unknown_variables(config)
         for place, sentence in sharing_warnings(configuration):
             say(f"{'.'.join(place)} {sentence}", err=True)
-        unshown = 0
         lines, memory = _lines(events), _memory(configuration, source)
         kept = configuration.service
         limits = EventLimits(kept.max_event_bytes, kept.max_nesting)
-        for result in preview_lines(
-            lines, targets, service.now(), memory, explain=explain, limits=limits
-        ):
-            if isinstance(result, Unshown):
-                unshown += 1
-                say(f"line {result.number} {result.problem}", err=True)
-            else:
-                say(result.line)
-    if unshown:
+        all_shown = _show(
+            preview_lines(lines, targets, service.now(), memory, explain=explain, limits=limits)
+        )
+    if not all_shown:
         raise typer.Exit(INPUT_PROBLEM)
+
+
+def _show(results: Iterable[Previewed | Unshown]) -> bool:
+    """Says each; whether every line of the input could be shown."""
+    all_shown = True
+    for result in results:
+        if isinstance(result, Unshown):
+            all_shown = False
+            say(f"line {result.number} {result.problem}", err=True)
+        else:
+            say(result.line)
+    return all_shown
 
 
 @application.command()

@@ -342,6 +342,7 @@ async def test_figures_of_the_library_are_taken_and_forgotten(door: Door) -> Non
 
 async def test_what_nobody_calls_is_not_found(door: Door) -> None:
     _refused(await door.post("/v1/delete", HELLO), 404, "not-found")
+    assert door.store.kept == []
 
 
 async def test_a_deletion_is_an_ordinary_event_here(door: Door) -> None:
