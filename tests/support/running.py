@@ -76,6 +76,7 @@ class World:
         async with asyncio.timeout(_SETTLED_WITHIN_SECONDS):
             while await self._waiting():  # noqa: ASYNC110 - the other side is another program
                 await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)  # the worker logs and counts what it settled last
         return self.sandbox.ledger.conversions()
 
     async def settled_by_an_operator(self) -> Sequence[Conversion]:
