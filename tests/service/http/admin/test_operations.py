@@ -206,8 +206,10 @@ async def _metrics_once_settled(here: World, delivered: int) -> Samples:
     """The worker counts what it settled a moment after that is on the disk."""
     name, labels = "relay_deliveries_settled_total", {"destination": "tiktok"}
     async with asyncio.timeout(10):
-        while (seen := await _metrics(here)).of(name, state="delivered", **labels) != delivered:
+        seen = await _metrics(here)
+        while seen.of(name, state="delivered", **labels) != delivered:
             await asyncio.sleep(0.01)
+            seen = await _metrics(here)
     return seen
 
 
