@@ -53,14 +53,19 @@ def given_text(value: str) -> str:
     return value
 
 
+_States: TypeAlias = Annotated[
+    list[Standing] | None,
+    typer.Option(help="State of a delivery, or what became of an event without any; repeatable."),
+]
+_MessageIds: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(parser=given_text, metavar="ID", help="Of this event; repeatable."),
+]
+
+
 def _read(  # noqa: PLR0913 - one for each option
     *,
-    state: Annotated[
-        list[Standing] | None,
-        typer.Option(
-            help="State of a delivery, or what became of an event without any; repeatable.",
-        ),
-    ] = None,
+    state: _States = None,
     since: Annotated[
         str | None,
         typer.Option(parser=_moment, metavar="TIME", help="Received since; a time, or 36h ago."),
@@ -80,10 +85,7 @@ def _read(  # noqa: PLR0913 - one for each option
             parser=given_text, metavar="NAME", help="Segment's name of the event, or TikTok's."
         ),
     ] = None,
-    message_id: Annotated[
-        list[str] | None,
-        typer.Option(parser=given_text, metavar="ID", help="Of this event; repeatable."),
-    ] = None,
+    message_id: _MessageIds = None,
 ) -> Filters:
     given = {
         "state": [one.value for one in state or ()],
