@@ -24,6 +24,9 @@ from conversion_relay.core.destination import (
     FieldProblem,
     FieldType,
     OutgoingRequest,
+    Probe,
+    Told,
+    Verdict,
 )
 from conversion_relay.core.event import SegmentEvent
 from conversion_relay.core.match_keys import KINDS
@@ -78,6 +81,7 @@ class Toy:
     title: str = "Toy"
     aliases: tuple[str, ...] = ("Plaything",)
     max_batch: int = 8
+    event_names: frozenset[str] = frozenset({"Greeting"})
     actions: Mapping[str, Action] = field(default_factory=lambda: {"greet": Greet()})
 
     match_keys: tuple[str, ...] = ("email", "phone", "external_id", "name")
@@ -103,6 +107,23 @@ class Toy:
         if reply.status == 409:
             return (Refused("the first"), *(Companion("of the first"),) * (size - 1))
         return (Refused("not this one"),) * size
+
+    def told(self, reply: WireResponse) -> Told:
+        """The status once more."""
+        return Told(reply.status, None)
+
+    def meaning(self, code: int) -> str | None:
+        """The code once more."""
+        return f"code {code}"
+
+    def probe(self, test_event_code: str | None, now: datetime) -> Probe:
+        """A greeting at that time."""
+        return Probe("probe", now.isoformat().encode(), f"a probe ({test_event_code})")
+
+    def verdict(self, probe: Probe, reply: WireResponse) -> tuple[Verdict, str]:
+        """What the status says."""
+        verdicts = {200: Verdict.SOUND, 401: Verdict.REFUSED}
+        return verdicts.get(reply.status, Verdict.SILENT), f"{probe.says}: {reply.status}"
 
 
 GREETING: JsonObject = {

@@ -75,6 +75,55 @@ class FieldProblem:
 
 
 @dataclass(frozen=True, slots=True)
+class Worth:
+    """What a conversion is worth.
+
+    Attributes:
+        micros: millionths of the currency's unit.
+        currency: its three letters.
+    """
+
+    micros: int
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an answer says of itself, beside what it means for events.
+
+    Attributes:
+        code: the partner's own.
+        request_id: by which its support finds the request.
+    """
+
+    code: int | None = None
+    request_id: str | None = None
+
+
+class Verdict(Enum):
+    """What the answer to a probe shows."""
+
+    SOUND = "sound"  # the credential was accepted, and the event taken where it was whole
+    REFUSED = "refused"  # the credential or a setting was refused
+    SILENT = "silent"  # nothing was learnt: no answer, or one that says to try again
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A request that shows whether credential and settings are good, and counts nowhere.
+
+    Attributes:
+        envelope: as of deliveries.
+        body: one element, encoded JSON.
+        says: what it is and what it can show, in a sentence for people.
+    """
+
+    envelope: str
+    body: bytes
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
 class Built:
     """One event in the partner's form.
 
@@ -86,6 +135,7 @@ class Built:
         warnings: what was left out or replaced.
         shared: what the destination's settings changed of it or left out, for those who ask.
         keys: which of the destination's `match_keys` the body carries.
+        worth: what the conversion is worth, where both value and currency are known.
     """
 
     envelope: str
@@ -95,6 +145,7 @@ class Built:
     warnings: tuple[FieldProblem, ...] = ()
     shared: tuple[FieldProblem, ...] = ()
     keys: frozenset[str] = frozenset()
+    worth: Worth | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +208,11 @@ class Destination(Protocol):
         ...
 
     @property
+    def event_names(self) -> frozenset[str]:
+        """The names of events that the partner itself defines."""
+        ...
+
+    @property
     def match_keys(self) -> tuple[str, ...]:
         """By what it recognises people, in the order of reports; a kind is called as it is."""
         ...
@@ -171,4 +227,26 @@ class Destination(Protocol):
 
     def outcomes(self, size: int, reply: WireResponse) -> tuple[Outcome, ...]:
         """What the reply means for each of the `size` events of the request, in their order."""
+        ...
+
+    def told(self, reply: WireResponse) -> Told:
+        """What the reply says of itself."""
+        ...
+
+    def meaning(self, code: int) -> str | None:
+        """What this code of the partner says, in a few words; None where that is not known."""
+        ...
+
+    def probe(self, test_event_code: str | None, now: datetime) -> Probe:
+        """What to send to learn whether credential and settings are good.
+
+        Args:
+            test_event_code: with it the probe is a whole test event; without, one that is
+                incomplete on purpose, so that it is refused and counts nowhere.
+            now: aware; of the event.
+        """
+        ...
+
+    def verdict(self, probe: Probe, reply: WireResponse) -> tuple[Verdict, str]:
+        """What the answer to the probe shows, and a sentence for people without any secret."""
         ...

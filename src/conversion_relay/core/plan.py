@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import Enum
 
 from conversion_relay.core import fql
-from conversion_relay.core.destination import Built, Destination, FieldProblem
+from conversion_relay.core.destination import Built, Destination, FieldProblem, Worth
 from conversion_relay.core.event import SegmentEvent
 from conversion_relay.core.filters import NOT_REQUIRED, ConsentRule, Names, refusal, with_options
 from conversion_relay.core.match_keys import (
@@ -63,6 +63,7 @@ class PlannedDelivery:
     Attributes:
         keys: which match keys the body carries.
         filled: those among them that were remembered, by kind.
+        worth: what the conversion is worth, if that is known.
     """
 
     destination: str
@@ -73,6 +74,7 @@ class PlannedDelivery:
     body: bytes = field(repr=False)
     keys: frozenset[str] = frozenset()
     filled: frozenset[str] = frozenset()
+    worth: Worth | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,4 +250,5 @@ def _delivery(destination: str, mapping: str, built: Built, filled: Filled) -> P
         built.body,
         built.keys,
         built.keys & filled.kinds,
+        built.worth,
     )

@@ -19,6 +19,7 @@ from conversion_relay.core.delivery import (
     Unknown,
     WireResponse,
 )
+from conversion_relay.core.destination import Told
 from conversion_relay.destinations.tiktok.protocol import TikTokDestination
 from conversion_relay.destinations.tiktok.web_event import TikTokSettings
 
@@ -234,3 +235,27 @@ def test_reasons_are_bounded_and_hide_what_may_be_personal() -> None:
     (long,) = outcomes(answer(40002, "x y " * 10_000), 200, 1)
     assert isinstance(long, Refused)
     assert len(long.reason) == 300
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (
+            b'{"code":0,"request_id":"2025062217554691FA1E8FB37D612053A0"}',
+            Told(0, "2025062217554691FA1E8FB37D612053A0"),
+        ),
+        (b'{"code":"40105","request_id":"a0b1c2d3"}', Told(40105, "a0b1c2d3")),
+        (b'{"code":40002}', Told(40002, None)),
+        (b'{"code":40002,"request_id":5}', Told(40002, None)),
+        (b'{"code":40002,"request_id":"lena@example.com"}', Told(40002, None)),
+        (b'{"code":40002,"request_id":"deadbeef\\ndeadbeef"}', Told(40002, None)),
+        (b'{"code":true,"request_id":"a0b1c2d3"}', Told()),
+        (b'{"request_id":"a0b1c2d3"}', Told()),
+        (b'["code"]', Told()),
+        (b"<html>Bad Gateway</html>", Told()),
+        (b"", Told()),
+    ],
+)
+def test_an_answer_says_its_code_and_the_id_of_the_request(body: bytes, told: Told) -> None:
+    """An id is repeated only if it can be one: an answer may hold anything."""
+    assert DESTINATION.told(WireResponse(200, body)) == told

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from conversion_relay.core.coercion import Checker
-from conversion_relay.core.destination import Built, FieldProblem
+from conversion_relay.core.destination import Built, FieldProblem, Worth
 from conversion_relay.core.event import SegmentEvent
 from conversion_relay.core.values import JsonObject
 from conversion_relay.destinations.tiktok.fields import CURRENCIES
+from conversion_relay.destinations.tiktok.sharing import Sharing
 from conversion_relay.destinations.tiktok.web_event import ReportWebEvent, TikTokSettings
 from destinations.tiktok.building import NOW, PLAIN, digest, run
 
@@ -39,7 +40,43 @@ def test_the_bytes_of_an_event() -> None:
         + b'"],"user_agent":"UA"},"properties":{"contents":[{"price":9.5,"quantity":1}],'
         b'"currency":"EUR","value":9.5},"page":{"url":"https://e.com/"},"limited_data_use":false}',
         keys=frozenset({"email"}),
+        worth=Worth(9_500_000, "EUR"),
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "currency", "worth"),
+    [
+        (59.9, "EUR", Worth(59_900_000, "EUR")),
+        ("9.50", "eur", Worth(9_500_000, "EUR")),
+        (0, "JPY", Worth(0, "JPY")),
+        (-5.25, "USD", Worth(-5_250_000, "USD")),
+        (0.1 + 0.2, "USD", Worth(300_000, "USD")),
+        (1e12, "IDR", Worth(10**18, "IDR")),
+        (1.1e12, "IDR", None),
+        (59.9, None, None),
+        (None, "EUR", None),
+        (59.9, "XYZ", None),
+        ("much", "EUR", None),
+    ],
+)
+def test_a_conversion_is_worth_its_value_in_its_currency(
+    value: float | str | None, currency: str | None, worth: Worth | None
+) -> None:
+    mapped: JsonObject = {"event": "Purchase", "value": value, "currency": currency}
+    payload: JsonObject = {key: one for key, one in mapped.items() if one is not None}
+    built = ACTION.build(Checker(ACTION.fields).check(payload).payload, EVENT, NOW)
+    assert isinstance(built, Built)
+    assert built.worth == worth
+
+
+def test_it_is_worth_as_much_where_the_value_is_not_shared() -> None:
+    sharing = Sharing(leave_out=("properties.value",))
+    action = ReportWebEvent(TikTokSettings("PIXEL", sharing=sharing))
+    built = action.build({"event": "Purchase", "value": 9.5, "currency": "EUR"}, EVENT, NOW)
+    assert isinstance(built, Built)
+    assert b'"value"' not in built.body
+    assert built.worth == Worth(9_500_000, "EUR")
 
 
 def test_the_least_there_can_be() -> None:

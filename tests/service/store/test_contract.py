@@ -114,6 +114,7 @@ async def test_a_claim_gives_back_everything_that_was_kept(store: Store) -> None
         attempts=1,
         accepted_at=NOW,
         first_unknown_at=None,
+        source="default",
     )
 
 

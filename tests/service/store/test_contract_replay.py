@@ -10,6 +10,7 @@ import pytest
 
 from conversion_relay.core.delivery import Cause, State, Transition
 from conversion_relay.core.plan import Note, PlannedDelivery
+from conversion_relay.service.store.history import CANARY_SOURCE
 from conversion_relay.service.store.port import (
     Disposition,
     EventPage,
@@ -142,6 +143,16 @@ async def test_every_condition_has_to_hold(
     await store.append([event("dead"), event("held"), event("late", received_at=NOW + HOUR)])
     await end(store, dead=State.DEAD, held=State.HELD)
     assert names(await selected(store, selection)) == expected
+
+
+async def test_own_test_events_are_meant_by_their_ids_alone(store: Store) -> None:
+    await store.append([event("a"), replace(event("b"), source=CANARY_SOURCE)])
+    unmatched = frozenset(Disposition)
+    assert [one.message_id for one in await selected(store, Selection())] == ["a", "b"]
+    chosen = await selected(store, Selection(dispositions=unmatched))
+    assert [one.message_id for one in chosen] == ["a"]
+    named = Selection(dispositions=unmatched, message_ids=frozenset({"b"}))
+    assert [one.message_id for one in await selected(store, named)] == ["b"]
 
 
 async def test_state_and_destination_are_of_the_same_delivery(store: Store) -> None:

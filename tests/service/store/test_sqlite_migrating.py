@@ -114,6 +114,16 @@ async def test_a_backlog_of_the_first_release_goes_on(path: Path) -> None:
     await expect_everything(path)
 
 
+async def test_what_an_earlier_release_kept_has_no_known_value(path: Path) -> None:
+    first_release(path)
+    store = await open_store(path, Sealer([KEY]))
+    await store.append([event("new")])
+    found = await store.history.outcomes(NOW - LEASE, NOW + LEASE, [LEASE])
+    assert sum(one.unvalued for one in found) == BACKLOG
+    assert sum(one.count for one in found) == BACKLOG + 1
+    await store.close()
+
+
 @pytest.mark.parametrize("version", [one.version for one in migrations()[1:]])
 async def test_a_kill_in_the_middle_of_a_migration_harms_nothing(path: Path, version: int) -> None:
     first_release(path)

@@ -28,6 +28,7 @@ from conversion_relay.core.delivery import (
     Unknown,
     WireResponse,
 )
+from conversion_relay.core.destination import Told
 
 LONGEST_PAUSE: Final = timedelta(hours=1)
 """However long Retry-After asks for: a slip of the partner must not spend the horizon."""
@@ -66,6 +67,16 @@ def outcomes_of(size: int, reply: WireResponse) -> tuple[Outcome, ...]:
     return _rule_for(answer)(answer)
 
 
+def told_of(reply: WireResponse) -> Told:
+    """Code and request id, where TikTok spoke; its id is repeated only if it looks like one."""
+    code, _ = _read(reply.body)
+    if code is None:
+        return Told()
+    request_id = orjson.loads(reply.body).get("request_id")
+    is_one = isinstance(request_id, str) and _REQUEST_ID.fullmatch(request_id)
+    return Told(code, request_id if is_one else None)
+
+
 def _read(body: bytes) -> tuple[int | None, str]:
     """Code and message of a body; (None, "") for what is no answer of TikTok's."""
     try:
@@ -83,6 +94,7 @@ def _read(body: bytes) -> tuple[int | None, str]:
 
 
 _CODE: Final = re.compile(r"[0-9]{1,6}")
+_REQUEST_ID: Final = re.compile(r"[0-9A-Fa-f-]{8,40}")
 
 
 def _pause(seconds: float | None) -> timedelta | None:

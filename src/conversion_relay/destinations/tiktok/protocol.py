@@ -9,12 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Final
 
 from conversion_relay.core.delivery import Outcome, WireResponse
-from conversion_relay.core.destination import Action, OutgoingRequest
-from conversion_relay.destinations.tiktok.answers import outcomes_of
+from conversion_relay.core.destination import Action, OutgoingRequest, Probe, Told, Verdict
+from conversion_relay.destinations.tiktok.answers import outcomes_of, told_of
+from conversion_relay.destinations.tiktok.meanings import MEANINGS
+from conversion_relay.destinations.tiktok.standard_events import STANDARD_EVENTS
 from conversion_relay.destinations.tiktok.user import MATCH_KEYS
+from conversion_relay.destinations.tiktok.verification import probe_of, verdict_of
 from conversion_relay.destinations.tiktok.web_event import ReportWebEvent, TikTokSettings
 
 PATH: Final = "/open_api/v1.3/event/track/"  # with the trailing slash
@@ -55,6 +59,11 @@ class TikTokDestination:
         return MAX_BATCH
 
     @property
+    def event_names(self) -> frozenset[str]:
+        """TikTok's standard events."""
+        return STANDARD_EVENTS
+
+    @property
     def match_keys(self) -> tuple[str, ...]:
         """By what TikTok recognises people, in the order of reports."""
         return tuple(MATCH_KEYS)
@@ -73,3 +82,20 @@ class TikTokDestination:
     def outcomes(self, size: int, reply: WireResponse) -> tuple[Outcome, ...]:
         """What the reply means for each of the `size` events of the request, in their order."""
         return outcomes_of(size, reply)
+
+    def told(self, reply: WireResponse) -> Told:
+        """Code and request id."""
+        return told_of(reply)
+
+    def meaning(self, code: int) -> str | None:
+        """What this code says, in a few words."""
+        return MEANINGS.get(code)
+
+    def probe(self, test_event_code: str | None, now: datetime) -> Probe:
+        """A test event, or an event that is incomplete on purpose."""
+        settings = self.settings
+        return probe_of(settings.pixel_code, test_event_code, settings.partner_name, now)
+
+    def verdict(self, probe: Probe, reply: WireResponse) -> tuple[Verdict, str]:
+        """What the answer to the probe shows."""
+        return verdict_of(probe, reply)

@@ -12,9 +12,9 @@ from typing import Final
 
 import orjson
 
-from conversion_relay.core.destination import Built, Field, FieldProblem
+from conversion_relay.core.destination import Built, Field, FieldProblem, Worth
 from conversion_relay.core.event import SegmentEvent
-from conversion_relay.core.values import JsonObject
+from conversion_relay.core.values import Json, JsonObject
 from conversion_relay.destinations.tiktok.event_time import unix_seconds
 from conversion_relay.destinations.tiktok.fields import (
     CRM,
@@ -29,6 +29,8 @@ from conversion_relay.destinations.tiktok.sharing import EVERYTHING_MAPPED, Shar
 from conversion_relay.destinations.tiktok.user import UserBuilder, carried
 from conversion_relay.destinations.tiktok.wire import PROPERTIES
 
+_LARGEST_VALUE: Final = 1e12
+"""What is worth more is a slip, and would spoil every sum."""
 _PAGE: Final = ("url", "referrer")
 _LEAD: Final = ("lead_id", "lead_event_source")
 
@@ -93,6 +95,7 @@ class ReportWebEvent:
         element["properties"] = _properties(payload, warnings)
         _add_page_and_lead(element, payload, warnings)
         element["limited_data_use"] = payload.get("limited_data_use", False)
+        worth = _worth(element["properties"])
         element, shared = self._sharer.share(element, payload, event)
         return Built(
             self._envelope(payload),
@@ -102,6 +105,7 @@ class ReportWebEvent:
             tuple(warnings),
             shared,
             keys=carried(element.get("user")),
+            worth=worth,
         )
 
     def match_key(self, kind: str, text: str) -> str | None:
@@ -157,6 +161,18 @@ def _properties(payload: JsonObject, warnings: list[FieldProblem]) -> JsonObject
         if isinstance(fields, dict):
             properties |= _travel(fields) if family == TRAVEL else _vehicle(fields)
     return properties
+
+
+def _worth(properties: Json) -> Worth | None:
+    """Of both value and currency, whether or not they are shared."""
+    if not isinstance(properties, dict):
+        return None
+    value, currency = properties.get("value"), properties.get("currency")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if not isinstance(currency, str) or not abs(value) <= _LARGEST_VALUE:
+        return None
+    return Worth(round(value * 1_000_000), currency)
 
 
 def _travel(fields: JsonObject) -> JsonObject:

@@ -23,6 +23,8 @@ def kept_event_id(given: str | None) -> str | None:
 class Selection:
     """Which kept events are meant; every condition that is given has to hold.
 
+    The service's own test events (CANARY_SOURCE) are not meant by what they became of alone.
+
     Attributes:
         states: at least one delivery is in one of these; with `dispositions`, either suffices,
             and with neither every event is meant.

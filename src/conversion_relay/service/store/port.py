@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 from datetime import date, datetime, timedelta
 from typing import Protocol
 
+from conversion_relay.service.store.history import History, RequestRecord
 from conversion_relay.service.store.kept import (
     EventPage,
     KeptDelivery,
@@ -32,6 +33,7 @@ from conversion_relay.service.store.values import (
     DeliveryRecord,
     Disposition,
     LaneRecord,
+    Load,
     NewEvent,
     Receipt,
     Retention,
@@ -47,14 +49,17 @@ __all__ = [
     "Disposition",
     "EventPage",
     "Forgotten",
+    "History",
     "KeptDelivery",
     "KeptEvent",
     "KeyCount",
     "KeyCounted",
     "LaneRecord",
     "Learned",
+    "Load",
     "NewEvent",
     "Receipt",
+    "RequestRecord",
     "Requeue",
     "Retention",
     "Selection",
@@ -76,6 +81,16 @@ class Store(Protocol):
     Every method raises StoreUnavailable when nothing can be read or written, when the store meets
     a fault of its own, or after `close`; nothing else but what it names itself.
     """
+
+    @property
+    def history(self) -> History:
+        """What is kept besides events: requests, counts, alerts, configurations."""
+        ...
+
+    @property
+    def load(self) -> Load:
+        """What waits to be written now."""
+        ...
 
     async def append(self, events: Sequence[NewEvent]) -> Receipt:
         """Keep the events, all or none; those the ledger knows change nothing.
@@ -105,10 +120,16 @@ class Store(Protocol):
         """
         ...
 
-    async def settle(self, settlements: Sequence[Settlement], now: datetime) -> int:
+    async def settle(
+        self,
+        settlements: Sequence[Settlement],
+        now: datetime,
+        request: RequestRecord | None = None,
+    ) -> int:
         """Record how claims ended; gives how many were still ours.
 
-        A delivery keeps the first `first_unknown_at` it was given.
+        A delivery keeps the first `first_unknown_at` it was given. The request in which they
+        travelled is kept with them, where there was one.
 
         Raises:
             ValueError: a transition to CLAIMED, or with a due time that does not fit its state.
@@ -171,6 +192,10 @@ class Store(Protocol):
         A page looks at a bounded number of events, so it may be empty without being the last; and
         it ends early once its originals are large (some MiB).
         """
+        ...
+
+    async def before_newest(self, count: int) -> int:
+        """The id after which the newest `count` events lie, for `select`."""
         ...
 
     async def body(self, delivery: int) -> bytes | None:

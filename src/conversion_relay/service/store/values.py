@@ -93,6 +93,7 @@ class ClaimedDelivery:
         attempts: sends including the one this claim is for; 1 the first time.
         accepted_at: when the service took the event on.
         first_unknown_at: the first send whose outcome is unknown, a lease that ran out included.
+        source: where its event came from.
     """
 
     id: int
@@ -107,6 +108,7 @@ class ClaimedDelivery:
     attempts: int
     accepted_at: datetime
     first_unknown_at: datetime | None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +205,21 @@ class Swept:
             self.freed_bytes + step.freed_bytes,
             step.is_done,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What waits to be written, and how often something was.
+
+    Attributes:
+        waiting_events: given to `append`, and not committed yet.
+        waiting_bytes: the size of their originals.
+        commits: since the store was opened.
+    """
+
+    waiting_events: int
+    waiting_bytes: int
+    commits: int
 
 
 @dataclass(frozen=True, slots=True)

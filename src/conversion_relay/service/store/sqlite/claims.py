@@ -21,6 +21,7 @@ from conversion_relay.service.sealing import Sealer
 from conversion_relay.service.store.port import PROBE_REST, ClaimedDelivery, Settlement
 from conversion_relay.service.store.sqlite.ingest import body_context
 from conversion_relay.service.store.sqlite.queries import QUERIES
+from conversion_relay.service.store.sqlite.requests import KeptRequest, keep_request
 from conversion_relay.service.store.sqlite.times import from_microseconds, to_microseconds
 
 NONE_KEPT_BACK = "[]"
@@ -173,9 +174,14 @@ def settlement_rows(settlements: Sequence[Settlement]) -> str:
     return orjson.dumps([_settlement_row(settlement) for settlement in settlements]).decode()
 
 
-def settle(connection: apsw.Connection, rows: str, now: datetime) -> int:
+def settle(
+    connection: apsw.Connection, rows: str, now: datetime, request: KeptRequest | None
+) -> int:
     """Record the ends of claims, inside a transaction; gives how many were still ours."""
-    connection.execute(QUERIES["settle"], {"settlements": rows, "now": to_microseconds(now)})
+    number = None if request is None else keep_request(connection, request)
+    at = to_microseconds(now)
+    given = {"settlements": rows, "now": at, "request": number}
+    connection.execute(QUERIES["settle"], given)
     return connection.changes()
 
 
@@ -207,6 +213,7 @@ def _opened(row: DueRow, sealed: bytes, claims: Claims, sealer: Sealer) -> Claim
         attempts=row.attempts,
         accepted_at=from_microseconds(row.accepted_at),
         first_unknown_at=_optional_moment(row.first_unknown_at),
+        source=row.source,
     )
 
 

@@ -35,11 +35,16 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Forgetting:
-    """Erases what is kept of users, a step at a time."""
+    """Erases what is kept of users, a step at a time.
+
+    Attributes:
+        looking_back: whoever holds it keeps the history from being read meanwhile.
+    """
 
     writer: Writer
     reader: Reader
     memory: Memory
+    looking_back: asyncio.Lock
 
     async def forget(
         self, users: AbstractSet[str], source: str | None, now: datetime
@@ -124,8 +129,9 @@ class Forgetting:
     async def _take_in_log(self) -> None:
         """Between two tries the reader finishes what it began: that can be in the way."""
         for _ in range(_TRIES):
-            if await self.writer.apart(take_in_log):
-                return
+            async with self.looking_back:
+                if await self.writer.apart(take_in_log):
+                    return
             await self.reader.run(erasing.newest_event)
         raise StoreUnavailable(
             "another program reads the database, so that its log still holds what was erased: end "

@@ -164,8 +164,14 @@ class Ingest:
             envelope = numbers[d.destination, d.envelope]
             names = (d.mapping, d.event_name, kept_event_id(d.event_id))
             state = (due_at, State.PENDING.value, due_at)
-            rows.append((number, event_number, envelope, *names, *state, body))
+            rows.append((number, event_number, envelope, *names, *state, body, *worth_of(d)))
         return rows
+
+
+def worth_of(planned: PlannedDelivery) -> tuple[int | None, str | None]:
+    """What is kept of a conversion's worth: millionths and currency."""
+    worth = planned.worth
+    return (None, None) if worth is None else (worth.micros, worth.currency)
 
 
 def body_context(source: str, message_id: str, destination: str, mapping: str) -> bytes:

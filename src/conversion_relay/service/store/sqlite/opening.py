@@ -27,6 +27,8 @@ from conversion_relay.service.store.sqlite.connection import (
     transaction,
     unavailable,
 )
+from conversion_relay.service.store.sqlite.database import Database
+from conversion_relay.service.store.sqlite.history import SqliteHistory
 from conversion_relay.service.store.sqlite.ingest import Ingest
 from conversion_relay.service.store.sqlite.marker import Marker
 from conversion_relay.service.store.sqlite.memory import Memory
@@ -37,9 +39,10 @@ from conversion_relay.service.store.sqlite.replaying import Replaying
 from conversion_relay.service.store.sqlite.schema import migrate, migrations
 from conversion_relay.service.store.sqlite.standby import Standby
 from conversion_relay.service.store.sqlite.standing import Standing
-from conversion_relay.service.store.sqlite.store import Database, SqliteStore
+from conversion_relay.service.store.sqlite.store import SqliteStore
 from conversion_relay.service.store.sqlite.subjects import open_subjects
 from conversion_relay.service.store.sqlite.times import to_microseconds
+from conversion_relay.service.store.sqlite.versions import seal_anew
 from conversion_relay.service.store.sqlite.writer import Limits, Writer
 
 _PROOF = b"this key sealed here"
@@ -48,7 +51,11 @@ _CHANGED_AT_ONCE: Final = 5_000
 
 
 async def open_store(
-    path: Path, sealer: Sealer, limits: Limits | None = None, now: datetime | None = None
+    path: Path,
+    sealer: Sealer,
+    limits: Limits | None = None,
+    now: datetime | None = None,
+    commit_seconds: Callable[[float], object] | None = None,
 ) -> SqliteStore:
     """The store in that file, which is made when missing; the caller closes it.
 
@@ -58,6 +65,7 @@ async def open_store(
         limits: of what may wait and go together.
         now: the present; what waits for longer than any rule allows was planned by a clock that
             was set back since, and goes at once. None: nothing is looked for.
+        commit_seconds: is told how long each commit took, on another thread than the caller's.
 
     Raises:
         ConfigurationError: there can be no database at this path, another process has it, a newer
@@ -70,8 +78,11 @@ async def open_store(
     loop = asyncio.get_running_loop()
     standing, standby = database.standing, database.standby
     writer = Writer(database.writing, ingest, loop, bounds, standing, standby)
-    replaying = Replaying(ingest, sealer)
-    return SqliteStore(database, writer, Reader(database.reading, loop), memory, replaying)
+    if commit_seconds is not None:
+        writer.commit_seconds = commit_seconds
+    history = SqliteHistory(writer, Reader(database.looking_back, loop), sealer, path)
+    reader, replaying = Reader(database.reading, loop), Replaying(ingest, sealer)
+    return SqliteStore(database, writer, reader, memory, replaying, history)
 
 
 def _open_database(
@@ -92,16 +103,20 @@ def _open_database(
             with transaction(writing):
                 _require_keys(writing, sealer)
                 memory = Memory(open_subjects(writing, sealer), sealer)
+                seal_anew(writing, sealer)
                 writing.execute(QUERIES["release_claims"])
             _suspect(writing, marker, now)
             marker.clear()
             _pull_back(writing, now)
             ingest = Ingest(writing, memory)
             reading = open_reading(path)
+            undo.callback(reading.close)
+            looking_back = open_reading(path)
             standing = Standing.take(path)
         undo.pop_all()
     standby = Standby(marker, standing, limits.standby_deliveries)
-    return Database(ownership, writing, reading, standing, standby), ingest, memory
+    database = Database(ownership, writing, reading, looking_back, standing, standby)
+    return database, ingest, memory
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The named queries of `queries.sql` and `persons.sql`. Knows no connection.
+"""The named queries of the `.sql` files of this folder. Knows no connection.
 
 `-- name: x` begins a query, which ends with its semicolon; other comments stay in place.
 """
@@ -21,7 +21,7 @@ def _read(text: str) -> Mapping[str, str]:
     return MappingProxyType(dict(zip(parts[::2], bodies, strict=True)))
 
 
-_FILES: Final = ("queries.sql", "persons.sql")
+_FILES: Final = ("queries.sql", "persons.sql", "history.sql")
 _FOLDER: Final = resources.files(__package__)
 QUERIES = _read("".join(_FOLDER.joinpath(name).read_text("utf-8") for name in _FILES))
 

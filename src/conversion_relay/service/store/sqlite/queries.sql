@@ -46,8 +46,9 @@ INSERT OR IGNORE INTO envelopes (id, destination, envelope) VALUES (?, ?, ?);
 
 -- name: keep_delivery
 INSERT INTO deliveries
-    (id, event, envelope, mapping, event_name, event_id, accepted_at, state, due_at, body)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+    (id, event, envelope, mapping, event_name, event_id, accepted_at, state, due_at, body,
+    value_micros, currency)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: due_envelope
 -- The envelope of the delivery that has been due longest; those `kept_back` are not looked at.
@@ -140,6 +141,7 @@ UPDATE deliveries SET
     first_unknown_at = min(coalesce(first_unknown_at, given.value ->> 5), :now),
     settled_at = :now,
     claimed_at = NULL,
+    request = coalesce(:request, request),
     body = iif(given.value ->> 2 = 'delivered', NULL, body)
 FROM json_each(:settlements) AS given
 WHERE deliveries.id = given.value ->> 0
@@ -282,6 +284,9 @@ SELECT
     (SELECT min(id) FROM events WHERE id > :after),
     (SELECT max(id) FROM events);
 
+-- name: before_newest
+SELECT coalesce((SELECT id FROM events ORDER BY id DESC LIMIT 1 OFFSET :count), 0);
+
 -- name: selected_events
 SELECT CAST(
     json_group_array(
@@ -299,6 +304,11 @@ FROM (
             :message_ids IS NULL
             OR message_id IN (SELECT value FROM json_each(:message_ids))
             OR id IN (SELECT value FROM json_each(:known_as))
+        )
+        AND (
+            source <> :canary
+            OR :message_ids IS NOT NULL
+            OR (:states IS NULL AND :dispositions IS NULL)
         )
         AND (
             (:states IS NULL AND :dispositions IS NULL)
@@ -372,7 +382,7 @@ UPDATE deliveries SET
     state = 'pending', due_at = :now, accepted_at = :now, attempts = 0, reason = NULL,
     first_unknown_at = iif(state = 'uncertain', NULL, first_unknown_at),
     envelope = :envelope, mapping = :mapping, event_name = :event_name, event_id = :event_id,
-    body = :body
+    body = :body, value_micros = :value_micros, currency = :currency
 WHERE id = :id AND event = :event AND state = :state AND attempts = :attempts
     AND state IN (SELECT value FROM json_each(:before))
     AND (
@@ -387,9 +397,11 @@ WHERE id = :id AND event = :event AND state = :state AND attempts = :attempts
 -- A further delivery of an event, unless there is one of this mapping or of this conversion,
 -- whatever its destination was called.
 INSERT INTO deliveries
-    (id, event, envelope, mapping, event_name, event_id, accepted_at, state, due_at, body)
+    (id, event, envelope, mapping, event_name, event_id, accepted_at, state, due_at, body,
+    value_micros, currency)
 SELECT
-    :id, :event, :envelope, :mapping, :event_name, :event_id, :now, 'pending', :now, :body
+    :id, :event, :envelope, :mapping, :event_name, :event_id, :now, 'pending', :now, :body,
+    :value_micros, :currency
 WHERE NOT EXISTS (
     SELECT 1 FROM deliveries JOIN envelopes ON envelopes.id = deliveries.envelope
     WHERE deliveries.event = :event AND (

@@ -140,6 +140,7 @@ def _kept_for(disposition: Disposition, retention: Retention) -> timedelta:
 def remove(connection: apsw.Connection, events: Sequence[int]) -> None:
     """These events go; chunks that still hold bytes of them are marked."""
     gone = {"events": orjson.dumps(events).decode()}
+    connection.execute(QUERIES["remove_attempts"], gone)
     connection.execute(QUERIES["remove_deliveries"], gone)
     connection.execute(QUERIES["remove_events"], gone)
     chunks = {"chunks": connection.execute(QUERIES["chunks_of"], gone).get}

@@ -24,7 +24,12 @@ from conversion_relay.service.store.port import (
     Requeue,
     kept_event_id,
 )
-from conversion_relay.service.store.sqlite.ingest import EnvelopeKey, Ingest, body_context
+from conversion_relay.service.store.sqlite.ingest import (
+    EnvelopeKey,
+    Ingest,
+    body_context,
+    worth_of,
+)
 from conversion_relay.service.store.sqlite.ledger import event_known_as, know_as
 from conversion_relay.service.store.sqlite.memory import count
 from conversion_relay.service.store.sqlite.queries import QUERIES
@@ -128,6 +133,7 @@ class _Step:
         context = body_context(
             identity.source, identity.message_id, planned.destination, planned.mapping
         )
+        micros, currency = worth_of(planned)
         return {
             "envelope": self.envelopes[planned.destination, planned.envelope],
             "travels_in": planned.envelope,
@@ -135,6 +141,8 @@ class _Step:
             "event_name": planned.event_name,
             "event_id": kept_event_id(planned.event_id),
             "body": self.sealer.seal(planned.body, context, Packing.PLAIN),
+            "value_micros": micros,
+            "currency": currency,
         }
 
     def _may_be_known_as(self, requeue: Requeue, identity: _Identity) -> bool:

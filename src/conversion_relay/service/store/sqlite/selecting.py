@@ -19,6 +19,7 @@ import orjson
 from conversion_relay.core.plan import Note
 from conversion_relay.errors import SealingError
 from conversion_relay.service.sealing import Sealer
+from conversion_relay.service.store.history import CANARY_SOURCE
 from conversion_relay.service.store.port import (
     Disposition,
     EventPage,
@@ -83,6 +84,11 @@ def select(
     return EventPage(events, None if reached >= newest else reached, share)
 
 
+def before_newest(connection: apsw.Connection, count: int) -> int:
+    """The id after which the newest `count` events lie."""
+    return int(connection.execute(QUERIES["before_newest"], {"count": count}).get)
+
+
 def known(connection: apsw.Connection, keys: Sequence[tuple[str, str]]) -> tuple[int | None, ...]:
     """For each (source, messageId), in order, the event it belongs to, which may be gone."""
     return tuple(event_known_as(connection, message_id, source) for source, message_id in keys)
@@ -107,6 +113,7 @@ def _conditions(selection: Selection) -> dict[str, str | int | None]:
         "until": _optional_microseconds(selection.until),
         "destination": selection.destination,
         "mapping": selection.mapping,
+        "canary": CANARY_SOURCE,
         "message_ids": _list(sorted(selection.message_ids)) if selection.message_ids else None,
     }
 

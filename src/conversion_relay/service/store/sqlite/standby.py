@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -33,6 +33,7 @@ from conversion_relay.service.store.sqlite.connection import snapshot, transacti
 from conversion_relay.service.store.sqlite.groups import Work
 from conversion_relay.service.store.sqlite.marker import Marker
 from conversion_relay.service.store.sqlite.queries import QUERIES
+from conversion_relay.service.store.sqlite.requests import KeptRequest, next_request
 from conversion_relay.service.store.sqlite.standing import Standing
 from conversion_relay.service.store.sqlite.times import to_microseconds
 
@@ -44,11 +45,12 @@ _WRITTEN_AT_ONCE: Final = 5_000
 
 @dataclass(frozen=True, slots=True)
 class _Ends:
-    """How some claims ended: the rows of `settle`, how many, and when."""
+    """How some claims ended: the rows of `settle`, how many, when, and in which request."""
 
     rows: str
     size: int
     now: datetime
+    request: KeptRequest | None
 
 
 def is_of_the_disk(error: Exception) -> bool:
@@ -67,6 +69,7 @@ class Standby:
         self._leases: dict[int, _LeaseRow] = {}
         self._ends: list[_Ends] = []
         self._ended: set[_Claim] = set()
+        self._first_request: int | None = None
         self._put_off: dict[str, Work[object]] = {}
         self._kept_back = NONE_KEPT_BACK
 
@@ -101,23 +104,26 @@ class Standby:
         self._keep_back()
         return found
 
-    def settle(self, connection: apsw.Connection, rows: str, now: datetime) -> int:
+    def settle(
+        self, connection: apsw.Connection, rows: str, now: datetime, request: KeptRequest | None
+    ) -> int:
         """Keep the ends of claims, be they in the book or in the database; gives how many.
 
         Raises:
             StoreUnavailable: the files were removed or replaced.
         """
         self._standing.require()
-        given = {(row[0], row[1]): row for row in orjson.loads(rows)}
+        asked = {(row[0], row[1]): row for row in orjson.loads(rows)}
         try:
             with snapshot(connection):
                 found: str = connection.execute(QUERIES["claimed"], {"settlements": rows}).get
         except _OF_THE_DISK:
-            durable = set(given)  # the database will say later
+            durable = set(asked)  # the database will say later
         else:
             durable = {(number, fence) for number, fence in orjson.loads(found)}
-        ours = {claim: row for claim, row in given.items() if self._is_ours(claim, durable)}
-        self._ends.append(_Ends(orjson.dumps(list(ours.values())).decode(), len(ours), now))
+        ours = {claim: row for claim, row in asked.items() if self._is_ours(claim, durable)}
+        given = orjson.dumps(list(ours.values())).decode()
+        self._ends.append(_Ends(given, len(ours), now, request))
         self._ended.update(ours)
         self._keep_back()
         return len(ours)
@@ -136,24 +142,27 @@ class Standby:
 
         In portions, for the disk may have little room left for the log: each is a transaction of
         its own. When one fails, all of them stay in the book and may be written again, which
-        changes nothing: none of it was given out meanwhile.
+        changes nothing: none of it was given out meanwhile, and a request has its number already.
         """
-        for portion in self._portions():
+        if self._first_request is None and self._ends:
+            self._first_request = next_request(connection)
+        for portion in self._portions(self._first_request or 0):
             with transaction(connection):
                 for work in portion:
                     work(connection)
                 self._standing.require()
         self._forget()
 
-    def _portions(self) -> Iterator[list[Work[object]]]:
+    def _portions(self, first_request: int) -> Iterator[list[Work[object]]]:
         """The claims, then their ends, then what was put off."""
         leases = list(self._leases.values())
         for begin in range(0, len(leases), _WRITTEN_AT_ONCE):
             yield [partial(_keep_leases, rows=leases[begin : begin + _WRITTEN_AT_ONCE])]
         portion: list[Work[object]] = []
         size = 0
-        for end in self._ends:
-            portion.append(partial(settle, rows=end.rows, now=end.now))
+        for number, end in enumerate(self._ends, first_request):
+            request = None if end.request is None else replace(end.request, id=number)
+            portion.append(partial(settle, rows=end.rows, now=end.now, request=request))
             size += end.size
             if size >= _WRITTEN_AT_ONCE:
                 yield portion
@@ -166,6 +175,7 @@ class Standby:
         self._leases.clear()
         self._ends.clear()
         self._ended.clear()
+        self._first_request = None
         self._put_off.clear()
         self._kept_back = NONE_KEPT_BACK
         if self._marked:

@@ -8,14 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import suppress
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
 
 import apsw
 
-from conversion_relay.errors import StoreUnavailable
 from conversion_relay.service.store.port import (
     ClaimedDelivery,
     DeliveryRecord,
@@ -23,8 +20,10 @@ from conversion_relay.service.store.port import (
     Forgotten,
     KeyCounted,
     LaneRecord,
+    Load,
     NewEvent,
     Receipt,
+    RequestRecord,
     Requeue,
     Retention,
     Selection,
@@ -34,60 +33,16 @@ from conversion_relay.service.store.port import (
 )
 from conversion_relay.service.store.sqlite import claims, memory, records, selecting
 from conversion_relay.service.store.sqlite.connection import unavailable
+from conversion_relay.service.store.sqlite.database import Database
 from conversion_relay.service.store.sqlite.forgetting import Forgetting
 from conversion_relay.service.store.sqlite.groups import Result, Work
+from conversion_relay.service.store.sqlite.history import SqliteHistory
 from conversion_relay.service.store.sqlite.memory import Memory
-from conversion_relay.service.store.sqlite.ownership import Ownership
 from conversion_relay.service.store.sqlite.reader import Reader
 from conversion_relay.service.store.sqlite.replaying import Replaying, discard
-from conversion_relay.service.store.sqlite.standby import Standby
-from conversion_relay.service.store.sqlite.standing import Standing
+from conversion_relay.service.store.sqlite.requests import KeptRequest
 from conversion_relay.service.store.sqlite.sweeping import Sweeping
-from conversion_relay.service.store.sqlite.writer import Load, Writer
-
-
-@dataclass(frozen=True, slots=True)
-class Database:
-    """An owned, open database.
-
-    Attributes:
-        ownership: held until the end.
-        writing: used by the writer's thread alone while that runs.
-        reading: the same for the reader's, which closes it.
-        standing: where the files were when it was opened.
-        standby: takes over while the disk cannot be written.
-    """
-
-    ownership: Ownership
-    writing: apsw.Connection
-    reading: apsw.Connection
-    standing: Standing
-    standby: Standby
-
-    def close(self) -> None:
-        """Take the log into the database and let go of it; the readers are gone by now.
-
-        Raises:
-            StoreUnavailable: that failed, or the files stand elsewhere; let go of all the same.
-        """
-        try:
-            self._finish()
-        except (apsw.Error, StoreUnavailable) as error:
-            with suppress(apsw.Error):  # what it says then was said already
-                self.writing.close(True)  # noqa: FBT003 (apsw's own signature: close whatever happens)
-            self.ownership.abandon()
-            raise unavailable(error) from error
-        self.ownership.release()
-
-    def _finish(self) -> None:
-        try:
-            self.standing.require()
-        except StoreUnavailable:
-            # SQLite would remove the log by its name, and another database's may be there by now.
-            self.writing.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-            raise
-        self.writing.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        self.writing.close()
+from conversion_relay.service.store.sqlite.writer import Writer
 
 
 class SqliteStore:
@@ -100,6 +55,7 @@ class SqliteStore:
         reader: Reader,
         memory: Memory,
         replaying: Replaying,
+        history: SqliteHistory,
     ) -> None:
         self._database = database
         self._writer = writer
@@ -107,9 +63,15 @@ class SqliteStore:
         self._memory = memory
         self._sealer = memory.sealer
         self._sweeping = Sweeping(writer, reader, memory.sealer)
-        self._forgetting = Forgetting(writer, reader, memory)
+        self._forgetting = Forgetting(writer, reader, memory, history.turn)
         self._replaying = replaying
+        self._history = history
         self._closing: asyncio.Future[None] | None = None
+
+    @property
+    def history(self) -> SqliteHistory:
+        """What is kept besides events: requests, counts, alerts, configurations."""
+        return self._history
 
     @property
     def load(self) -> Load:
@@ -157,7 +119,12 @@ class SqliteStore:
             await self.settle(damaged, now)
         return opened
 
-    async def settle(self, settlements: Sequence[Settlement], now: datetime) -> int:
+    async def settle(
+        self,
+        settlements: Sequence[Settlement],
+        now: datetime,
+        request: RequestRecord | None = None,
+    ) -> int:
         """Record how claims ended; gives how many were still ours.
 
         A caller that is cancelled meanwhile does not stop it: what is known must not be forgotten.
@@ -169,9 +136,10 @@ class SqliteStore:
             rows = claims.settlement_rows(settlements)
         except TypeError as error:
             raise unavailable(error) from error
+        kept = None if request is None else KeptRequest.of(request)
         recorded = self._writer.call(
-            partial(claims.settle, rows=rows, now=now),
-            partial(self._database.standby.settle, rows=rows, now=now),
+            partial(claims.settle, rows=rows, now=now, request=kept),
+            partial(self._database.standby.settle, rows=rows, now=now, request=kept),
         )
         return await asyncio.shield(recorded)
 
@@ -222,6 +190,10 @@ class SqliteStore:
         """Up to `limit` of the selected events with an id greater than `after`."""
         ask = partial(selecting.select, selection=selection, after=after, limit=limit)
         return await self._reader.run(partial(ask, sealer=self._sealer))
+
+    async def before_newest(self, count: int) -> int:
+        """The id after which the newest `count` events lie."""
+        return await self._reader.run(partial(selecting.before_newest, count=count))
 
     async def body(self, delivery: int) -> bytes | None:
         """What this delivery would send, if it is there and can be opened."""
@@ -276,6 +248,7 @@ class SqliteStore:
         """Finish what was queued, then let go of the database."""
         if self._closing is None:
             self._reader.refuse()
+            self._history.reader.refuse()
             loop = asyncio.get_running_loop()
             self._closing = loop.run_in_executor(None, self._close)
         await asyncio.shield(self._closing)
@@ -284,4 +257,5 @@ class SqliteStore:
         """Readers first: a snapshot would keep the log from being taken in whole."""
         self._writer.stop()
         self._reader.stop()
+        self._history.reader.stop()
         self._database.close()

@@ -15,7 +15,7 @@ from typing import Final
 from conversion_relay.errors import SealingError
 from conversion_relay.service.sealing import Sealer
 from conversion_relay.service.store.port import Retention, Swept
-from conversion_relay.service.store.sqlite import clock, ledger, memory, removal
+from conversion_relay.service.store.sqlite import ageing, clock, ledger, memory, removal
 from conversion_relay.service.store.sqlite.originals import thinned
 from conversion_relay.service.store.sqlite.reader import Reader
 from conversion_relay.service.store.sqlite.removal import Round, Thinnable
@@ -35,7 +35,10 @@ class Sweeping:
         self._round: Round | None = None
 
     async def step(self, retention: Retention, now: datetime) -> Swept:
-        """The first of: times that lie ahead, events, their bytes, match keys, old ids, pages."""
+        """The first of what there is to do.
+
+        Times that lie ahead, events, their bytes, match keys, the history, old ids, pages.
+        """
         if not await self._writer.call(partial(clock.pull_back, now=now)):
             return Swept(is_done=False)
         swept = await self._remove(retention, now)
@@ -43,6 +46,9 @@ class Sweeping:
             swept = swept.then(await self._thin())
         if swept.is_done:
             swept = swept.then(await self._writer.call(partial(memory.expire, now=now)))
+        if swept.is_done:
+            age = partial(ageing.age, retention=retention, now=now)
+            swept = swept.then(await self._writer.call(age))
         if swept.is_done:
             forget = partial(ledger.forget, retention=retention.ledger, now=now)
             swept = swept.then(await self._writer.call(forget))

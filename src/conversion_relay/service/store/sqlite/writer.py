@@ -12,16 +12,17 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from time import perf_counter
 
 import apsw
 
 from conversion_relay.errors import StoreBusy, StoreUnavailable
-from conversion_relay.service.store.port import NewEvent, Receipt
+from conversion_relay.service.store.port import Load, NewEvent, Receipt
 from conversion_relay.service.store.sqlite.connection import (
     transaction,
     unavailable,
@@ -64,17 +65,12 @@ class Limits:
     retry: timedelta = timedelta(seconds=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What the writer has before it, and how often it committed."""
-
-    waiting_events: int
-    waiting_bytes: int
-    commits: int
-
-
 class Writer:
-    """Runs until `stop`. Its methods, `stop` aside, are for the event loop's thread."""
+    """Runs until `stop`. Its methods, `stop` aside, are for the event loop's thread.
+
+    Attributes:
+        commit_seconds: is told by the writing thread how long each commit took, all in all.
+    """
 
     def __init__(
         self,
@@ -85,6 +81,7 @@ class Writer:
         standing: Standing,
         standby: Standby,
     ) -> None:
+        self.commit_seconds: Callable[[float], object] = lambda _: None
         self._connection = connection
         self._ingest = ingest
         self._loop = loop
@@ -274,6 +271,7 @@ class Writer:
                 self.call(lambda _: None).add_done_callback(asyncio.Future.exception)
 
     def _commit(self, group: Group) -> list[Answer]:
+        began_at = perf_counter()
         if self._trouble is not None:  # a commit without a write would not prove it over
             with transaction(self._connection):
                 write_something(self._connection)
@@ -288,6 +286,7 @@ class Writer:
         self._trouble, self._disk_fails = None, False
         self._ingest.committed(prepared)
         self._commits += 1
+        self.commit_seconds(perf_counter() - began_at)
         receipts = zip(group.appends, prepared.receipts, strict=True)
         return answers + [partial(resolve, one.waiter, receipt) for one, receipt in receipts]
 
