@@ -172,6 +172,26 @@ async def test_a_late_answer_to_the_old_credential_says_nothing_of_the_new(
     assert await state_of(store) is State.PENDING
 
 
+async def test_a_lane_that_was_replaced_speaks_for_nobody(store: SqliteStore) -> None:
+    log = Lines()
+    lane, _ = keeper(store, log=log)
+    await lane.begin()
+    lane.retire()
+    await hold_one(store)
+    await lane.answered([DENIED], "token", NOW)
+    assert await state_of(store) is State.PENDING, "it is the new lane's to try"
+    assert (lane.lane.condition, log.events) == (Condition.FLOWING, [])
+    assert not await store.lanes()
+
+
+async def test_a_lane_whose_destination_is_gone_is_not_shown(store: SqliteStore) -> None:
+    lane, metrics = keeper(store)
+    await lane.begin()
+    assert b"relay_lane_condition{" in metrics.exposition()
+    lane.hide()
+    assert b"relay_lane_condition{" not in metrics.exposition()
+
+
 async def test_an_operator_has_it_tried_at_once(store: SqliteStore) -> None:
     lane, _ = keeper(store)
     await lane.begin()

@@ -7,10 +7,12 @@ import itertools
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 import pytest
+from typing_extensions import override
 
 from conversion_relay.core.delivery import (
     RetryPolicy,
@@ -467,6 +469,8 @@ async def test_a_request_that_hangs_is_given_back_at_the_stop(store: SqliteStore
     assert await _states(store, "a") == {"a": State.PENDING}
     (claim,) = await store.claim("toy", 1, timedelta(seconds=90), clock.now + timedelta(minutes=1))
     assert claim.first_unknown_at == clock.now, "it may have arrived"
+    (request,) = await store.history.attempts(claim.id)
+    assert (request.result, request.status) == ("unknown", None)
 
 
 class HangingAtFirst:
@@ -588,3 +592,45 @@ class BrokenStore:
     async def next_due(self, _: str) -> None:
         """Fails."""
         raise self.errors.pop(0)
+
+
+class SilentWire(ScriptedWire):
+    """Never answers."""
+
+    @override
+    async def send(self, request: OutgoingRequest) -> WireResponse | TransportFailure:
+        """Waits for ever."""
+        await asyncio.Event().wait()
+        return TransportFailure(certain=True, reason="nobody comes here")
+
+
+@pytest.mark.parametrize(
+    ("names", "wire"),
+    [
+        ((), ScriptedWire(lambda _: WireResponse(200, b""))),
+        (("a",), ScriptedWire(lambda _: WireResponse(401, b""))),
+        (("a",), SilentWire(lambda _: WireResponse(200, b""))),
+    ],
+    ids=["for work", "for its lane", "for an answer"],
+)
+async def test_a_worker_looks_every_few_seconds_whatever_it_waits_for(
+    store: SqliteStore, names: tuple[str, ...], wire: ScriptedWire
+) -> None:
+    """One that has not looked for half a minute is stuck."""
+    clock, work = VirtualTime(), Work()
+    worker = _worker(cast("SqliteStore", Watched(store, work)), clock, wire)
+    worker.max_in_flight = 1
+    worker.finish_seconds = 0.0
+    await _keep(store, *names)
+    running = asyncio.create_task(worker.run())
+    await drive(clock, work, lambda: worker.last_turn_at is not None)
+    for _ in range(20):
+        before = worker.last_turn_at or START
+        await drive(clock, work, partial(_is_later, worker, before))
+        assert clock.now - before <= timedelta(seconds=5)
+    worker.stop()
+    await drive(clock, work, running.done)
+
+
+def _is_later(worker: Worker, before: datetime) -> bool:
+    return worker.last_turn_at is not None and worker.last_turn_at > before

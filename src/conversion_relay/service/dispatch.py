@@ -7,7 +7,7 @@ follows from it the retry policy's and the lane's. When a batch is sent is the w
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -22,20 +22,25 @@ from conversion_relay.core.delivery import (
     Outcome,
     Refused,
     RetryPolicy,
-    State,
     Suspect,
     Transition,
     TransportFailure,
     Unknown,
     WireResponse,
 )
-from conversion_relay.core.destination import Destination, OutgoingRequest
+from conversion_relay.core.destination import Destination, OutgoingRequest, Told
 from conversion_relay.core.lane import Condition, Go, Wait
 from conversion_relay.errors import StoreError
 from conversion_relay.service.blame import Blame, Culprit
+from conversion_relay.service.bookkeeping import note_end, note_request
 from conversion_relay.service.lane_keeper import LaneKeeper
 from conversion_relay.service.logs import fault
-from conversion_relay.service.store.port import ClaimedDelivery, Settlement, Store
+from conversion_relay.service.store.port import (
+    ClaimedDelivery,
+    RequestRecord,
+    Settlement,
+    Store,
+)
 from conversion_relay.service.surroundings import Surroundings
 
 LEASE: Final = timedelta(seconds=90)
@@ -43,7 +48,6 @@ LEASE: Final = timedelta(seconds=90)
 _SEND_ROOM: Final = timedelta(seconds=30)
 _BROKEN: Final = Unknown("the service met a fault of its own")
 _STOPPED: Final = Unknown("the service stopped before an answer came")
-_SAD_ENDS: Final = {State.DEAD: "delivery.dead", State.UNCERTAIN: "delivery.uncertain"}
 End = tuple[ClaimedDelivery, Outcome]
 Reply = WireResponse | TransportFailure
 
@@ -132,13 +136,15 @@ class Dispatch:
         credential, sent_at = self.lane.credential, self.around.clock()
         reply = await self._send(batch, credential)
         outcomes = self._outcomes(batch, reply)
+        request = self._requested(outcomes, reply, sent_at)
         culprit = await self._culprit(batch, outcomes)
         if culprit is Culprit.EVENT:
             outcomes = (Refused(f"{_words(outcomes)}, again and again while others are taken"),)
         ends = list(zip(batch, outcomes, strict=True))
         settled = [end for end in ends if not isinstance(end[1], Suspect | Companion)]
-        await self._settle(settled, sent_at)
-        self._tell(outcomes, reply)
+        undecided = tuple(one.id for one, end in ends if isinstance(end, Suspect | Companion))
+        await self._settle(settled, sent_at, replace(request, undecided=undecided))
+        note_request(self.around, request, batch, outcomes)
         if culprit is not Culprit.ENVELOPE:
             await self.lane.answered(outcomes, credential, sent_at)
         return _parts(ends)
@@ -149,10 +155,14 @@ class Dispatch:
         request = self.destination.request(batch[0].envelope, bodies, credential)
         sent_at = self.around.clock()
         try:
-            return _without(credential, await self.wire.send(request))
+            with self.around.tracer.span("send", destination=self.name, events=len(batch)):
+                return _without(credential, await self.wire.send(request))
         except asyncio.CancelledError:
             stopped: list[End] = [(delivery, _STOPPED) for delivery in batch]
-            await asyncio.shield(self._settle(stopped, sent_at))
+            reply = TransportFailure(certain=False, reason=_STOPPED.reason)
+            given_up = self._requested([_STOPPED] * len(batch), reply, sent_at)
+            await asyncio.shield(self._settle(stopped, sent_at, given_up))
+            note_request(self.around, given_up, batch, [_STOPPED] * len(batch))
             raise
 
     def _outcomes(self, batch: Sequence[ClaimedDelivery], reply: Reply) -> tuple[Outcome, ...]:
@@ -183,53 +193,48 @@ class Dispatch:
             permit = self.lane.permit()
         return isinstance(permit, Go) and self.around.clock() < until
 
-    async def _settle(self, ends: Sequence[End], sent_at: datetime) -> None:
+    async def _settle(
+        self, ends: Sequence[End], sent_at: datetime, request: RequestRecord | None = None
+    ) -> None:
         now, settle = self.around.clock(), self.policy.settle
         settled = [
             (delivery, settle(outcome, _history(delivery, sent_at), now, self.around.jitter()))
             for delivery, outcome in ends
         ]
-        await self._record(settled, now)
+        await self._record(settled, now, request)
 
     async def _record(
-        self, ends: Sequence[tuple[ClaimedDelivery, Transition]], now: datetime
+        self,
+        ends: Sequence[tuple[ClaimedDelivery, Transition]],
+        now: datetime,
+        request: RequestRecord | None = None,
     ) -> None:
         """Writes the ends down first; only what is written is counted and logged."""
-        if not ends:
+        if not ends and request is None:
             return
-        await self.store.settle([Settlement(one.id, one.fence, end) for one, end in ends], now)
-        for state, count in Counter(end.state for _, end in ends).items():
-            self.around.metrics.settled.labels(self.name, state.value).inc(count)
+        settlements = [Settlement(one.id, one.fence, end) for one, end in ends]
+        with self.around.tracer.span("settle", destination=self.name, deliveries=len(ends)):
+            await self.store.settle(settlements, now, request)
         for delivery, end in ends:
-            if end.state in _SAD_ENDS:
-                self._mourn(delivery, end)
+            note_end(self.around, delivery, end, now)
 
-    def _tell(self, outcomes: Sequence[Outcome], reply: Reply) -> None:
-        """One line for each request, and a count."""
-        failed = next((outcome for outcome in outcomes if not isinstance(outcome, Accepted)), None)
-        result = "accepted" if failed is None else type(failed).__name__.lower()
-        self.around.metrics.requests.labels(self.name, result).inc()
-        details: dict[str, object] = {
-            "destination": self.name,
-            "events": len(outcomes),
-            "status": reply.status if isinstance(reply, WireResponse) else None,
-        }
-        if failed is not None:
-            self.around.log.warning(
-                "delivery.failed", result=result, reason=failed.reason, **details
-            )
-            return
-        notes = {outcome.note for outcome in outcomes if isinstance(outcome, Accepted)} - {None}
-        self.around.log.info("delivery.accepted", **details, notes=sorted(notes, key=str))
-
-    def _mourn(self, delivery: ClaimedDelivery, end: Transition) -> None:
-        self.around.log.error(
-            _SAD_ENDS[end.state],
+    def _requested(
+        self, outcomes: Sequence[Outcome], reply: Reply, sent_at: datetime
+    ) -> RequestRecord:
+        """The request as it is kept."""
+        failed = next((one for one in outcomes if not isinstance(one, Accepted)), None)
+        answer = reply if isinstance(reply, WireResponse) else None
+        told = Told() if answer is None else self.destination.told(answer)
+        return RequestRecord(
             destination=self.name,
-            mapping=delivery.mapping,
-            event_name=delivery.event_name,
-            message_id=delivery.message_id,
-            reason=end.reason,
+            sent_at=sent_at,
+            seconds=(self.around.clock() - sent_at).total_seconds(),
+            events=len(outcomes),
+            result="accepted" if failed is None else type(failed).__name__.lower(),
+            status=None if answer is None else answer.status,
+            code=told.code,
+            request_id=told.request_id,
+            reason=None if failed is None else failed.reason,
         )
 
 

@@ -62,6 +62,7 @@ class LaneKeeper:
     policy: LanePolicy
     around: Surroundings
     _lane: Lane = field(init=False)
+    _retired: bool = False
 
     def __post_init__(self) -> None:
         """Begins with a lane that flows."""
@@ -107,6 +108,9 @@ class LaneKeeper:
     ) -> None:
         """Take note of how a request ended that was sent then, with this credential."""
         answer = Answer(outcomes, sent_at, self.around.clock(), self.around.jitter())
+        if self._retired:
+            await self._leave(answer)
+            return
         late = credential != self.credential or is_stale(self._lane, answer)
         if not late:
             await self._become(answered(self._lane, answer, self.policy))
@@ -131,6 +135,20 @@ class LaneKeeper:
         self._lane = resumed(self._lane, self.around.clock())
         self.around.log.info("lane.resumed", destination=self.destination)
         await self.free()
+
+    def retire(self) -> None:
+        """Another lane is in the place of this one: from now on it speaks for nobody."""
+        self._retired = True
+
+    def hide(self) -> None:
+        """Shows no condition any more: the destination is gone."""
+        for condition in Condition:
+            self.around.metrics.lanes.remove(self.destination, condition.value)
+
+    async def _leave(self, answer: Answer) -> None:
+        """What met a refusal of the settings of before is free for those of now."""
+        if answer.signal is Signal.REFUSED:
+            await self._release()
 
     async def free(self) -> None:
         """What is held goes on, if the lane flows."""

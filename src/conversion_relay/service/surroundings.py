@@ -9,6 +9,7 @@ from datetime import datetime
 
 from conversion_relay.service.logs import Log
 from conversion_relay.service.metrics import Metrics
+from conversion_relay.service.tracing import NO_TRACES, Tracer
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,7 @@ class Surroundings:
         metrics: counters and gauges.
         log: one line for each decision.
         sleep: waits so many seconds.
+        tracer: follows what is done.
     """
 
     clock: Callable[[], datetime]
@@ -28,3 +30,4 @@ class Surroundings:
     metrics: Metrics
     log: Log
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    tracer: Tracer = NO_TRACES

@@ -20,6 +20,8 @@ from conversion_relay.service.surroundings import Surroundings
 
 LINGER: Final = timedelta(milliseconds=100)
 """How long a delivery waits for others to travel with."""
+RETIRED_SECONDS: Final = 30.0
+"""Longer than a send may take."""
 _LONGEST_WAIT: Final = timedelta(seconds=5)
 _PAUSE_SECONDS: Final = 1.0
 _Awaited: TypeAlias = asyncio.Future[None] | asyncio.Future[Literal[True]]
@@ -36,6 +38,7 @@ class Worker:
         around: time and log.
         finish_seconds: how long what is on its way may take at the stop.
         sending: what is on its way.
+        last_turn_at: when it last looked for something to do; it does so every few seconds.
     """
 
     dispatch: Dispatch
@@ -44,6 +47,7 @@ class Worker:
     around: Surroundings
     finish_seconds: float = 8.0
     sending: set[asyncio.Task[None]] = field(default_factory=set)
+    last_turn_at: datetime | None = None
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
     _begun: bool = False
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -76,6 +80,17 @@ class Worker:
         """Claim nothing more; `run` comes back once what is on its way has ended."""
         self._stopping.set()
         self.wake()
+
+    def retire(self) -> None:
+        """Another worker is in the place of this one: it only ends what is on its way."""
+        self.finish_seconds = RETIRED_SECONDS
+        self.dispatch.lane.retire()
+        self.stop()
+
+    def hurry(self) -> None:
+        """What is still on its way is given back: its outcome is unknown."""
+        for task in self.sending:
+            task.cancel()
 
     async def run(self) -> None:
         """Delivers until `stop`, then waits a while for what is on its way."""
@@ -126,23 +141,30 @@ class Worker:
     async def _turn(self) -> None:
         """Sends one batch beside the others, or waits for something to do."""
         self._arrived.clear()
+        self.last_turn_at = self.around.clock()
         if self._stopping.is_set():
             return
         permit = self.dispatch.lane.permit()
         if isinstance(permit, Wait):
-            await self._wait(permit.until)
+            await self._wait_at_most(permit.until, self.around.clock())
             return
         if len(self.sending) >= self.max_in_flight:
-            await self._first_of(*self.sending, asyncio.ensure_future(self._stopping.wait()))
+            await self._wait_for_an_end()
             return
         if isinstance(permit, Go) and not await self._is_due():
             return
-        asked_at = self.around.clock()
-        batch = await self._claim()
-        if batch:
-            self._send_beside(batch, asked_at)
-        else:
+        if not await self._send_next():
             await self._wait_for_a_due_one()
+
+    async def _send_next(self) -> bool:
+        """Whether something could be claimed; what is done with it belongs to its trace."""
+        asked_at = self.around.clock()
+        with self.around.tracer.span("claim", destination=self.name) as span:
+            batch = await self._claim()
+            span.note(deliveries=len(batch))
+            if batch:
+                self._send_beside(batch, asked_at)
+        return bool(batch)
 
     async def _is_due(self) -> bool:
         """Whether something is, and has waited for others; else waits until that may be."""
@@ -203,6 +225,14 @@ class Worker:
         await self._first_of(
             asyncio.ensure_future(self._arrived.wait()),
             asyncio.ensure_future(self.around.sleep(seconds)),
+        )
+
+    async def _wait_for_an_end(self) -> None:
+        """Until a request has ended, or it is time to look again."""
+        await self._first_of(
+            *self.sending,
+            asyncio.ensure_future(self._stopping.wait()),
+            asyncio.ensure_future(self.around.sleep(_LONGEST_WAIT.total_seconds())),
         )
 
     async def _first_of(self, *awaited: _Awaited) -> None:

@@ -8,6 +8,7 @@ from typing import Final
 from conversion_relay.service.metrics import Metrics
 from conversion_relay.service.store.port import Disposition, NewEvent, Receipt
 
+_WAYS: Final = ("webhook", "tracking")
 _DISPOSITIONS: Final = tuple(disposition.value for disposition in Disposition)
 
 
@@ -15,7 +16,7 @@ class Accounts:
     """Counters of every source, looked up once: doing so costs more than counting.
 
     Args:
-        sources: names of all that are configured.
+        sources: names of those that are configured.
         metrics: where the counters are.
     """
 
@@ -26,6 +27,17 @@ class Accounts:
             for source in sources
         }
         self._duplicates = {source: metrics.duplicates.labels(source) for source in self._kept}
+        self._seconds = {way: metrics.request_seconds.labels(way) for way in _WAYS}
+
+    def know(self, sources: Iterable[str]) -> None:
+        """Counts for these too; those of before stay, because requests of theirs may be here."""
+        later = Accounts(sources, self._metrics)
+        self._kept = {**later._kept, **self._kept}
+        self._duplicates = {**later._duplicates, **self._duplicates}
+
+    def answered(self, way: str, seconds: float) -> None:
+        """Counts a request by how long its answer took."""
+        self._seconds[way].observe(seconds)
 
     def refuse(self, source: str, problem: str) -> str:
         """Counts a refused request; gives the source's name as the log may hold it."""
@@ -41,7 +53,7 @@ class Accounts:
         for event, fresh in zip(events, receipt.fresh, strict=True):
             if fresh:
                 counts[event.disposition.value] += 1
-                self._metrics.count_notes(event.warnings, event.rejections, event.suppressions)
+                self._metrics.count_kept(event)
         for name, count in counts.items():
             if count:
                 self._kept[source][name].inc(count)

@@ -43,6 +43,7 @@ from conversion_relay.service.http.turns import paced
 _REREAD_BYTES: Final = 4 * 1024 * 1024
 """Values of a longer body are not held: they take five times its room; reading anew takes time."""
 _REFUSED: Final = (Verdict.MISSING, Verdict.WRONG)
+_WAY: Final = "webhook"
 _JSON: Final = (b"content-type", b"application/json")
 
 
@@ -61,18 +62,27 @@ class Webhook:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
         source: str = scope["path_params"]["source"]
+        began, headers = self.intake.monotonic(), _headers(scope["headers"])
         try:
-            result = await self._take(source, _headers(scope["headers"]), receive)
+            with self.intake.tracer.span("receive", headers.get(b"traceparent"), way=_WAY):
+                result = await self._take(source, headers, receive)
         except ClientGone:
             self.intake.log.info("webhook.client_gone")
             return
+        await self._answer(source, result, (scope, receive, send))
+        self.intake.accounts.answered(_WAY, self.intake.monotonic() - began)
+
+    async def _answer(
+        self, source: str, result: Problem | Answer, connection: tuple[Scope, Receive, Send]
+    ) -> None:
         if isinstance(result, Problem):
             self._note_refusal(source, result)
-            await result.response()(scope, receive, send)
+            await result.response()(*connection)
             return
         self.intake.log.info("webhook.kept", source=source, **result)
         content = orjson.dumps(result)
         headers = [_JSON, (b"content-length", b"%d" % len(content))]
+        send = connection[-1]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": content})
 

@@ -7,13 +7,14 @@ is received, verified and taken apart is the business of the way it came in.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, TypeAlias, TypeVar
 
 from conversion_relay.core.decoding import Decoded, Unusable
 from conversion_relay.errors import StoreBusy, StoreError
+from conversion_relay.service import attribution
 from conversion_relay.service.http import refusals
 from conversion_relay.service.http.accounts import Accounts
 from conversion_relay.service.http.edge.body import BodyLimits
@@ -25,7 +26,8 @@ from conversion_relay.service.http.turns import Pace, Turns
 from conversion_relay.service.logs import Log
 from conversion_relay.service.metrics import Metrics
 from conversion_relay.service.remembering import Known, Recall
-from conversion_relay.service.store.port import NewEvent, Store
+from conversion_relay.service.store.port import NewEvent, Receipt, Store
+from conversion_relay.service.tracing import NO_TRACES, Tracer
 
 LARGE_BYTES: Final = 64 * 1024
 _MAX_WAITING_BYTES: Final = 16 * 1024 * 1024
@@ -71,6 +73,7 @@ class Intake:
         metrics: counters.
         log: one line for each decision.
         monotonic: gives seconds that never go back.
+        tracer: follows what is done.
     """
 
     sources: Sources
@@ -81,24 +84,45 @@ class Intake:
     metrics: Metrics
     log: Log
     monotonic: Callable[[], float] = time.monotonic
+    tracer: Tracer = NO_TRACES
     planner: Planner = field(init=False)
     recall: Recall = field(init=False)
     accounts: Accounts = field(init=False)
+    _lasts: dict[str, timedelta] = field(default_factory=dict)
     _turns: Turns = field(init=False)
     _allowances: Allowances = field(init=False)
 
     def __post_init__(self) -> None:
         """Prepares what every request needs."""
-        routes = {source.name: source.targets for source in self.sources}
-        lasts = {one.name: one.remembers_for for one in self.sources if one.remembers_for}
-        limit = self.limits.max_event_bytes
-        nesting = self.limits.max_nesting
-        self.planner = Planner(routes, limit, self.clock, self.log, lasts, nesting)
-        self.recall = Recall(self._remembered, lasts, self.clock, self.metrics, self.log)
-        self.accounts = Accounts(routes, self.metrics)
+        self.recall = Recall(self._remembered, self._lasts, self.clock, self.metrics, self.log)
+        self.accounts = Accounts((), self.metrics)
         self._turns = Turns(_MAX_WAITING_BYTES)
-        limits = ((one.name, one.rate_limit) for one in self.sources)
-        self._allowances = Allowances(limits, self.monotonic)
+        self._allowances = Allowances((), self.monotonic)
+        self._prepare()
+
+    def adopt(self, sources: Sequence[Source]) -> None:
+        """Takes events of these sources from now on; what they still may send stays as it is."""
+        self.sources.exchange(sources)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self._lasts.clear()
+        self._lasts.update(_lasts(self.sources))
+        self.planner = self.planner_of(self.sources)
+        self.accounts.know(source.name for source in self.sources)
+        self._allowances.limit((one.name, one.rate_limit) for one in self.sources)
+
+    def planner_of(self, sources: Iterable[Source]) -> Planner:
+        """What plans the events of these sources, whatever is configured."""
+        among = tuple(sources)
+        return Planner(
+            {source.name: source.targets for source in among},
+            self.limits.max_event_bytes,
+            self.clock,
+            self.log,
+            _lasts(among),
+            self.limits.max_nesting,
+        )
 
     def over_rate(self, source: Source) -> Problem | None:
         """Why nothing is taken from the source for now; to be asked before a body is received."""
@@ -138,14 +162,26 @@ class Intake:
         """The same for events of the past, which an operator sends: no rate holds them up."""
         if not self.store.has_room(len(found), size_bytes):
             return refusals.busy()
+        with self.tracer.span("plan", source=source.name, events=len(found)):
+            events = await self._planned(source, found)
+        if len(events) == 1:
+            attribution.concern(events[0].message_id)
+        return Planned(source.name, events)
+
+    async def _planned(
+        self, source: Source, found: Sequence[Decoded | Unusable]
+    ) -> list[NewEvent]:
+        """With the source as it was when its request came, whatever is configured by now."""
+        is_current = self.sources.get(source.name) is source
+        planner = self.planner if is_current else self.planner_of((source,))
         memory = await self.recall.of(source.name, found)
         pace = Pace()
         events: list[NewEvent] = []
         for element in found:
-            events.append(self.planner.plan(source.name, element, memory))
+            events.append(planner.plan(source.name, element, memory))
             if pace.is_over():
                 await pace.breathe()
-        return Planned(source.name, events)
+        return events
 
     async def keep(self, planned: Planned) -> Problem | Answer:
         """What was kept, once it is on the disk, or why nothing was.
@@ -154,7 +190,7 @@ class Intake:
         planned, and both may go there together.
         """
         try:
-            receipt = await self.store.append(planned.events)
+            receipt = await self._append(planned)
         except StoreError as error:
             self._allowances.spend(planned.source, -planned.counted)
             if isinstance(error, StoreBusy):
@@ -165,5 +201,17 @@ class Intake:
             self.arrived()
         return self.accounts.keep(planned.source, planned.events, receipt)
 
+    async def _append(self, planned: Planned) -> Receipt:
+        events = planned.events
+        with self.tracer.span("append", source=planned.source, events=len(events)) as span:
+            receipt = await self.store.append(events)
+            span.note(duplicates=receipt.duplicates)
+        return receipt
+
     async def _remembered(self, source: str, subjects: Sequence[str], now: datetime) -> Known:
         return await self.store.remembered(source, subjects, now)
+
+
+def _lasts(sources: Iterable[Source]) -> dict[str, timedelta]:
+    """How long match keys are remembered, of the sources that opted in."""
+    return {one.name: one.remembers_for for one in sources if one.remembers_for}

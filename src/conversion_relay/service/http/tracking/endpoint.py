@@ -61,6 +61,7 @@ FIGURES: Final = "m"
 _BASIC: Final = 'Basic realm="conversion-relay"'
 _IN_THE_BODY: Final = 'WriteKey realm="conversion-relay"'
 """A browser asks its user for a password when it is challenged for Basic."""
+_WAY: Final = "tracking"
 _NOBODY: Final = "unknown"
 _SUCCESS: Final = b'{"success": true}'
 _CHAINS: Final = (b"x-forwarded-for", b"forwarded")
@@ -97,13 +98,16 @@ class Tracking:
         """Answers one request."""
         headers = _headers(scope["headers"])
         request = _Request(scope["path_params"]["call"], headers, scope)
+        began = self.intake.monotonic()
         try:
-            result = await self._take(request, receive)
+            with self.intake.tracer.span("receive", headers.get(b"traceparent"), way=_WAY):
+                result = await self._take(request, receive)
         except ClientGone:
             self.intake.log.info("tracking.client_gone")
             return
         self._note(request, result)
         await self._response(result)(scope, receive, send)
+        self.intake.accounts.answered(_WAY, self.intake.monotonic() - began)
 
     def _note(self, request: _Request, result: Problem | Answer) -> None:
         name = _NOBODY if request.source is None else request.source.name
