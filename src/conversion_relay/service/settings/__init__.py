@@ -12,6 +12,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, WithJsonSchema
 
+from conversion_relay.service.settings.alerts import AlertSettings, CanarySettings
 from conversion_relay.service.settings.destination import DestinationSettings, SharingSettings
 from conversion_relay.service.settings.kinds import LOOPBACK_HOSTS, TIKTOK_API_URL, Settings
 from conversion_relay.service.settings.service import ServiceSettings
@@ -20,7 +21,10 @@ from conversion_relay.service.settings.source import SourceSettings
 __all__ = [
     "GROUPS",
     "LOOPBACK_HOSTS",
+    "NAMED",
     "TIKTOK_API_URL",
+    "AlertSettings",
+    "CanarySettings",
     "Configuration",
     "DestinationSettings",
     "ServiceSettings",
@@ -52,6 +56,12 @@ class Configuration(Settings):
     """Sources, destinations and the service of conversion-relay."""
 
     service: ServiceSettings = Field(default=ServiceSettings(), description="the service itself")
+    alerts: AlertSettings = Field(
+        default=AlertSettings(), description="who is told that the flow is broken"
+    )
+    canary: CanarySettings = Field(
+        default=CanarySettings(), description="a test event that regularly goes the whole way"
+    )
     sources: dict[Name, SourceSettings] = Field(
         description="who may post events, by name", min_length=1
     )
@@ -67,7 +77,11 @@ class Configuration(Settings):
 
 GROUPS: Final[Mapping[str, type[Settings]]] = {
     "service": ServiceSettings,
+    "alerts": AlertSettings,
+    "canary": CanarySettings,
     "sources": SourceSettings,
     "destinations": DestinationSettings,
 }
 """What stands under each part of the configuration; under sources and destinations, by name."""
+NAMED: Final = frozenset({"sources", "destinations"})
+"""The parts of which there are several, each under a name."""

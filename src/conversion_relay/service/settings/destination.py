@@ -61,6 +61,11 @@ class DestinationSettings(Settings):
     test_event_code: PlainText | None = Field(
         default=None, description="send everything as test events with this code"
     )
+    canary_test_event_code: PlainText | None = Field(
+        default=None,
+        description="test event code of the canary and of checks alone; left out: no event of "
+        "theirs is sent to TikTok",
+    )
     allow_any_api_host: Truth = Field(
         default=False, description="allow an API host that is neither TikTok's nor this machine"
     )
@@ -104,6 +109,11 @@ class DestinationSettings(Settings):
     sharing: SharingSettings = Field(
         default=SharingSettings(), description="what of an event is shared"
     )
+
+    @property
+    def own_test_event_code(self) -> str | None:
+        """With which the service's own test events are sent; None: they are not."""
+        return self.canary_test_event_code or self.test_event_code
 
     @property
     def horizon(self) -> timedelta:

@@ -31,8 +31,11 @@ TIKTOK_API_URL: Final = "https://business-api.tiktok.com"
 LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 SQLITE_URL: Final = "sqlite:///"
 ANY_ORIGIN: Final = "*"
+PLACEHOLDER: Final = "http://placeholder/"
+"""Stands where a secret is not known: good as a token and as an address."""
 _BESIDE_AN_ADDRESS = re.compile(r"[@?#\\]")
 _SHORTEST_TIME = timedelta(minutes=1)
+_SHORTEST_PERIOD = timedelta(seconds=5)
 _LONGEST_TIME = timedelta(days=3650)
 
 
@@ -131,6 +134,14 @@ def _checked_time(text: str) -> str:
     return text
 
 
+def _checked_short_time(text: str) -> str:
+    if not _SHORTEST_PERIOD <= duration_of(plain_text(text)) <= _LONGEST_TIME:
+        seconds, days = _SHORTEST_PERIOD // timedelta(seconds=1), _LONGEST_TIME.days
+        message = f"must be {seconds}s at least and {days}d at most"
+        raise ValueError(message)
+    return text
+
+
 def _checked_api_url(url: str) -> str:
     """A base address: where credentials, a query or a fragment would stand, a mistake stands."""
     plain_text(url)
@@ -186,6 +197,9 @@ Secret = Annotated[SecretStr, AfterValidator(_secret_text), _REFERENCE]
 SecretList = Annotated[SecretStr, AfterValidator(_secret_list), _REFERENCE]
 TimeText = Annotated[
     str, AfterValidator(_checked_time), _text(r"^[0-9]{1,6}(\.[0-9]{1,3})?[smhd]$")
+]
+ShortTime = Annotated[
+    str, AfterValidator(_checked_short_time), _text(r"^[0-9]{1,6}(\.[0-9]{1,3})?[smhd]$")
 ]
 FilePath = Annotated[Path, BeforeValidator(_checked_path), _ONE_LINE]
 ApiUrl = Annotated[str, AfterValidator(_checked_api_url), _text(r"^https?://[^\s@?#\\]+$")]

@@ -21,6 +21,7 @@ from conversion_relay.service.settings.kinds import (
     SecretList,
     Settings,
     TimeText,
+    Truth,
     Whole,
     duration_of,
 )
@@ -36,6 +37,9 @@ class ServiceSettings(Settings):
         default="sqlite:///relay-data/relay.db", description="where events are kept: `sqlite:///…`"
     )
     admin_token: Secret | None = Field(default=None, description="opens the admin paths")
+    read_tokens: tuple[Secret, ...] = Field(
+        default=(), description="open the admin paths for reading only, without personal data"
+    )
     encryption_key: SecretList | None = Field(
         default=None,
         description="base64 of 32 bytes; without it a key file is made beside the database",
@@ -90,6 +94,21 @@ class ServiceSettings(Settings):
     cors_origins: tuple[Origin, ...] = Field(
         default=(ANY_ORIGIN,),
         description="sites whose pages may post to `/v1/…`; `*` is every site",
+    )
+    verify_changes: Truth = Field(
+        default=True, description="ask TikTok before a changed destination takes effect"
+    )
+    watch_changes: Truth = Field(
+        default=True, description="take over changed files of the configuration by themselves"
+    )
+    trial_events: Whole = Field(
+        default=1000,
+        description="so many events kept last are tried with a changed configuration",
+        ge=0,
+        le=100_000,
+    )
+    tracing: Truth = Field(
+        default=False, description="send traces with OpenTelemetry (needs the extra `otel`)"
     )
     log_format: Literal["auto", "json", "console"] = Field(
         default="auto", description="`json`, `console` or `auto`"

@@ -1,0 +1,1 @@
+"""Watches the flow: figures, the rules over them, and the alerts that open and resolve."""
