@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import orjson
 
-from conversion_relay.service.app import open_relay
-from conversion_relay.service.configuration import load
-from conversion_relay.service.renewal import Renewal
+from conversion_relay.service.reload.candidate import Files
+from conversion_relay.service.reload.watching import Watch
+from support.changing import opened
 from support.events import signature
 from support.lines import Lines
 
@@ -99,16 +99,21 @@ class Sender:
 
 
 @asynccontextmanager
-async def _running(folder: Path) -> AsyncIterator[tuple[Sender, Renewal, Lines]]:
+async def _running(folder: Path) -> AsyncIterator[tuple[Sender, Watch, Lines]]:
     file, log = folder / "relay.toml", Lines()
     file.write_text(TOML.format(folder=folder))
-    async with open_relay(load({}, file), log) as relay:
-        renewal = Renewal(
-            lambda: load({}, file), relay.renew, relay.renew_sources, asyncio.sleep, log
-        )
+    async with opened(Files({}, file), log) as relay:
+        assert relay.reloader is not None
+        watch = Watch(relay.reloader, asyncio.sleep, log)
         transport = httpx.ASGITransport(app=relay.http)
         async with httpx.AsyncClient(transport=transport, base_url="http://relay") as client:
-            yield Sender(client), renewal, log
+            yield Sender(client), watch, log
+
+
+async def _look(watch: Watch) -> None:
+    """Twice: what is seen once may be half-written."""
+    await watch.look()
+    await watch.look()
 
 
 async def _more(sender: Sender, count: int) -> None:
@@ -123,11 +128,11 @@ async def test_a_rotation_under_load_refuses_nothing_that_is_good(tmp_path: Path
     platform.write("token", "access-token")
     for _ in platform.exchange(0):
         pass
-    async with _running(tmp_path) as (sender, renewal, log):
+    async with _running(tmp_path) as (sender, watch, log):
         pressing = [asyncio.create_task(sender.press()) for _ in range(3)]
         for number in range(1, ROUNDS + 1):
             for _ in platform.exchange(number):
-                await renewal.look()
+                await _look(watch)
                 await _more(sender, 3)
             sender.round = number
             await _more(sender, REQUESTS_A_ROUND)
@@ -142,17 +147,36 @@ async def test_a_rotation_under_load_refuses_nothing_that_is_good(tmp_path: Path
     assert "secret-" not in str(log.lines)
 
 
-async def test_a_broken_file_keeps_who_could_post_before(tmp_path: Path) -> None:
+async def test_secrets_are_renewed_though_the_file_is_broken(tmp_path: Path) -> None:
     platform = Platform(tmp_path)
     platform.write("token", "access-token")
     for _ in platform.exchange(0):
         pass
-    async with _running(tmp_path) as (sender, renewal, log):
-        platform.write("secret", "secret-1")
+    async with _running(tmp_path) as (sender, watch, log):
         platform.write("relay.toml", "[sources.web")
-        await renewal.look()
-        assert [await sender.signed(0), await sender.signed(1)] == [200, 401]
-        platform.write("relay.toml", TOML.format(folder=tmp_path))
-        await renewal.look()
+        platform.write("secret", "secret-1")
+        await _look(watch)
+        await _look(watch)
         assert [await sender.signed(0), await sender.signed(1)] == [401, 200]
-    assert "configuration.not_reloaded" in log.events
+        assert log.events.count("configuration.refused") == 1
+        platform.write("relay.toml", TOML.format(folder=tmp_path))
+        await _look(watch)
+        assert [await sender.signed(0), await sender.signed(1)] == [401, 200]
+
+
+async def test_a_secret_that_is_gone_keeps_who_could_post_before(tmp_path: Path) -> None:
+    platform = Platform(tmp_path)
+    platform.write("token", "access-token")
+    for _ in platform.exchange(0):
+        pass
+    async with _running(tmp_path) as (sender, watch, log):
+        (tmp_path / "secret").unlink()
+        platform.write("bearer", "bearer-1")
+        await _look(watch)
+        await _look(watch)
+        assert [await sender.signed(0), await sender.bearing(0), await sender.bearing(1)] == [
+            200,
+            200,
+            401,
+        ]
+    assert log.events.count("configuration.refused") == 1

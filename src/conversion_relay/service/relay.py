@@ -9,17 +9,25 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from fastapi import FastAPI
 
+from conversion_relay.core.plan import Target
 from conversion_relay.errors import StoreError
+from conversion_relay.service.canary.canary import Canary
+from conversion_relay.service.canary.standing import CanaryStanding
+from conversion_relay.service.fleet import Fleet
 from conversion_relay.service.http.edge.door import Door
-from conversion_relay.service.http.signature import Credentials
-from conversion_relay.service.http.sources import Sources
+from conversion_relay.service.monitor.watch import Monitor
+from conversion_relay.service.reload.reloading import Reloader
+from conversion_relay.service.settings import Configuration
 from conversion_relay.service.store.port import Store
 from conversion_relay.service.worker import Worker
 
 Background = Callable[[], Coroutine[None, None, None]]
+TakeOver: TypeAlias = Callable[[Configuration, tuple[Target, ...]], None]
+"""Goes on with this configuration and these targets. Waits for nothing, and cannot fail."""
 
 
 @dataclass(slots=True)
@@ -27,21 +35,37 @@ class Relay:
     """The running service.
 
     Attributes:
+        configuration: in effect.
+        targets: its destinations.
         store: keeps events and deliveries.
-        workers: by the name of their destination.
+        fleet: delivers.
         http: the application.
         door: the bounds of its connections.
         background: what runs beside the workers until the end.
-        sources: who may post.
+        adopting: the parts that take another configuration over, all in one step.
+        reloader: changes the configuration; None where nobody knows where it comes from.
+        canaries: how canaries fare, by destination; whoever runs them says it.
+        canary: sends them, where the address at which the service listens is known.
+        monitor: watches the flow; its alerts and figures are for whoever shows them.
     """
 
+    configuration: Configuration
+    targets: tuple[Target, ...]
     store: Store
-    workers: Mapping[str, Worker]
+    fleet: Fleet
     http: FastAPI
     door: Door
     background: list[Background] = field(default_factory=list)
-    sources: Sources = field(default_factory=Sources)
-    _delivering: list[asyncio.Task[None]] = field(default_factory=list)
+    adopting: list[TakeOver] = field(default_factory=list)
+    canaries: Callable[[], Mapping[str, CanaryStanding]] = dict
+    reloader: Reloader | None = None
+    canary: Canary | None = None
+    monitor: Monitor | None = None
+
+    @property
+    def workers(self) -> Mapping[str, Worker]:
+        """By the name of their destination; always the same mapping, whoever works."""
+        return self.fleet.workers
 
     def wake(self) -> None:
         """Tells every worker that something arrived."""
@@ -50,25 +74,29 @@ class Relay:
 
     def stop(self) -> None:
         """Tells every worker to claim nothing more."""
-        for worker in self.workers.values():
-            worker.stop()
+        self.fleet.stop()
 
-    async def renew(self, credentials: Mapping[str, str]) -> None:
-        """Gives each destination its present credential; a lane it held goes on at once."""
-        for name, credential in credentials.items():
-            if name in self.workers:
-                await self.workers[name].renew(credential)
+    async def adopt(self, configuration: Configuration, targets: tuple[Target, ...]) -> None:
+        """Goes on with another configuration.
 
-    def renew_sources(self, credentials: Mapping[str, Credentials]) -> None:
-        """Lets each source accept its present credentials, and no others."""
-        self.sources.renew(credentials)
+        Everything changes in one step of the event loop: no request and no delivery meets half of
+        it. What began before ends with what it began with. What only a start can take (address,
+        database, bounds) stays as it is.
+        """
+        exchange = await self.fleet.prepare(configuration, targets)
+        self.configuration, self.targets = configuration, targets
+        for take_over in self.adopting:
+            take_over(configuration, targets)
+        self.fleet.swap(exchange)
+        await self.fleet.renew(configuration)
+        self.wake()
 
     async def unready(self) -> str | None:
         """Why the service cannot do its work, or None when it can."""
-        if not self._delivering or any(task.done() for task in self._delivering):
+        if not self.fleet.is_whole:
             return "A delivery worker is not running."
         try:
-            for name in self.workers:
+            for name in tuple(self.workers):
                 await self.store.next_due(name)
         except StoreError as error:
             return f"The store does not answer: {error}."
@@ -79,11 +107,14 @@ class Relay:
     async def delivering(self) -> AsyncIterator[None]:
         """Runs workers and background; on leaving, waits for what is on its way."""
         beside = [asyncio.create_task(work()) for work in self.background]
-        self._delivering = [asyncio.create_task(one.run()) for one in self.workers.values()]
+        self.fleet.start()
         try:
             yield
         finally:
-            self.stop()
             for task in beside:
                 task.cancel()
-            await asyncio.wait([*self._delivering, *beside])
+            await self.fleet.ended()
+            if beside:
+                await asyncio.wait(beside)
+            if self.monitor is not None:
+                await self.monitor.close()

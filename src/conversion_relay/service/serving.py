@@ -11,60 +11,69 @@ import asyncio
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import uvicorn
 from typing_extensions import override
 
 from conversion_relay import __version__
 from conversion_relay.service.app import open_relay
+from conversion_relay.service.canary.door import own_address
 from conversion_relay.service.descriptors import room_for
 from conversion_relay.service.http.edge.protocol import behind
 from conversion_relay.service.listening import listen
 from conversion_relay.service.logs import Log
 from conversion_relay.service.relay import Relay
-from conversion_relay.service.renewal import Renewal
-from conversion_relay.service.settings import Configuration
+from conversion_relay.service.reload.steps import Start
+from conversion_relay.service.reload.watching import Watch, reload_when
 
 _GRACEFUL_STOP_SECONDS = 8
 _LAST_RESORT_SECONDS = 13
 _KEEP_ALIVE_SECONDS = 30
 
 
-def run(reload: Callable[[], Configuration], log: Log, doubts: Iterable[str]) -> None:
+def run(start: Start, log: Log) -> None:
     """Runs the service until SIGTERM or SIGINT; a second one ends it at once.
 
+    SIGHUP has it read its configuration again.
+
     Args:
-        reload: reads the configuration, at the start and again while it runs.
+        start: its configuration, and the files it is read from again.
         log: of the process.
-        doubts: what of the configuration is probably not meant, in sentences.
 
     Raises:
         RelayError: it cannot start.
     """
-    for doubt in doubts:
+    for doubt in start.candidate.warnings:
         log.warning("configuration.doubtful", warning=doubt)
     loop_factory = uvicorn.Config("", log_config=None).get_loop_factory()
     with asyncio.Runner(loop_factory=loop_factory) as runner:
-        runner.run(_serve(reload, log))
+        runner.run(_serve(start, log))
 
 
-async def _serve(reload: Callable[[], Configuration], log: Log) -> None:
-    configuration = reload()
-    settings = configuration.service
+async def _serve(start: Start, log: Log) -> None:
+    asked = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, asked.set)
+    settings = start.candidate.configuration.service
     with listen(settings.host, settings.port) as listener:
-        async with open_relay(configuration, log) as relay:
-            renewal = Renewal(reload, relay.renew, relay.renew_sources, asyncio.sleep, log)
-            relay.background.append(renewal.run)
+        async with open_relay(start.candidate.configuration, log, start=start) as relay:
+            if relay.reloader is not None:
+                await relay.reloader.begin(start)
+                relay.background.append(Watch(relay.reloader, asyncio.sleep, log).run)
+                relay.background.append(partial(reload_when, asked, relay.reloader, log))
+            if relay.canary is not None:
+                address = own_address(*listener.getsockname()[:2])
+                relay.background.append(partial(relay.canary.run_at, address))
             async with relay.delivering():
                 log.info(
                     "service.starting",
                     version=__version__,
                     host=settings.host,
                     port=settings.port,
-                    sources=sorted(configuration.sources),
-                    destinations=sorted(configuration.destinations),
+                    sources=sorted(relay.configuration.sources),
+                    destinations=sorted(relay.configuration.destinations),
                     database=settings.database_url,
                 )
                 relay.door.max_connections = room_for(settings.max_connections, log)

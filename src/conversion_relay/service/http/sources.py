@@ -1,12 +1,13 @@
 """The configured sources as the ways in see them: who may post, where it goes, how much.
 
-Credentials can be exchanged while requests come in; everything else is fixed. Knows no HTTP.
+Can be exchanged while requests come in; each request ends with the source it began with. Knows no
+HTTP.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from conversion_relay.core.plan import Target
@@ -44,8 +45,8 @@ class Sources:
     @staticmethod
     def of(sources: Iterable[Source]) -> Sources:
         """These sources."""
-        found = Sources({source.name: source for source in sources})
-        found.renew({})
+        found = Sources()
+        found.exchange(sources)
         return found
 
     def __iter__(self) -> Iterator[Source]:
@@ -60,10 +61,9 @@ class Sources:
         name = self._by_write_key.get(write_key)
         return None if name is None else self._by_name[name]
 
-    def renew(self, credentials: Mapping[str, Credentials]) -> None:
-        """Lets these sources accept these credentials from now on, and no others."""
-        for name in self._by_name.keys() & credentials.keys():
-            self._by_name[name] = replace(self._by_name[name], credentials=credentials[name])
+    def exchange(self, sources: Iterable[Source]) -> None:
+        """From now on there are these, and no others."""
+        self._by_name = {source.name: source for source in sources}
         self._by_write_key = {
             key: source.name for source in self for key in source.credentials.write_keys
         }
