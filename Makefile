@@ -7,6 +7,7 @@ READY  := $(VENV)/.ready
 # Two workers leave a core to the servers the tests start. One `make test WORKERS=0` runs in one process.
 WORKERS ?= 2
 ONCE ?=
+OUTAGE ?=
 # What `make test-faults` tries: full, or short as CI does (at most ten minutes on two slow cores).
 FAULTS ?= full
 
@@ -23,8 +24,8 @@ $(READY): requirements-dev.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: $(READY)  ## Sandbox, service and a shop's events; Ctrl-C ends it, ONCE=1 ends when all arrived
-	$(BIN)/conversion-relay demo $(if $(ONCE),--once)
+demo: $(READY)  ## Sandbox, service, a shop's events; ONCE=1 ends when all arrived, OUTAGE=1 shows 14 hours without TikTok
+	$(BIN)/conversion-relay demo $(if $(ONCE),--once) $(if $(OUTAGE),--outage)
 
 run: $(READY)  ## The service, configured by the environment
 	$(BIN)/conversion-relay serve
