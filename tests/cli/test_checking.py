@@ -242,6 +242,16 @@ def test_a_presets_folder_that_is_none_is_said_once(tmp_path: Path, name: str) -
         ),
         (
             "[service]",
+            '[service]\nread_tokens = ["env:BEARER"]',
+            ":3: service.read_tokens: holds a credential of source web too",
+        ),
+        (
+            "[service]",
+            '[service]\nread_tokens = ["env:ADMIN"]',
+            ":3: service.read_tokens: holds the admin token too",
+        ),
+        (
+            "[service]",
             "[service]\nmax_tracking_event_bytes = 512001",
             ":3: service.max_tracking_event_bytes: has no effect beyond max_tracking_body_bytes",
         ),

@@ -104,12 +104,14 @@ async def test_without_a_service_nothing_can_be_changed(tmp_path: Path) -> None:
         pass
     refused = await run(world, "1", "reload")
     assert (refused.exit_code, refused.stdout) == (1, "")
-    assert "No service runs here" in refused.stderr
+    assert refused.stderr.startswith("conversion-relay: No service runs here, ")
     listed = await run(world, "1", "versions")
     assert (listed.exit_code, listed.stdout.split()[0]) == (0, "1")
 
 
 async def test_a_version_that_never_was(tmp_path: Path) -> None:
     async with running(tmp_path) as (world, port):
-        missing = await run(world, port, "rollback", "99")
-        assert (missing.exit_code, missing.stdout) == (1, "")
+        for command in ("rollback", "diff"):
+            missing = await run(world, port, command, "99")
+            assert (missing.exit_code, missing.stdout) == (1, "")
+            assert "No version 99 is kept" in missing.stderr

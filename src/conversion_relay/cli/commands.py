@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import signal
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -11,7 +13,6 @@ import typer
 
 from conversion_relay import __version__
 from conversion_relay import demo as demonstration
-from conversion_relay.cli.checking import usable_configuration
 from conversion_relay.cli.speaking import (
     INPUT_PROBLEM,
     ConfigOption,
@@ -27,11 +28,13 @@ from conversion_relay.sandbox import create_sandbox, known_faults, parse_fault
 from conversion_relay.sandbox import serve as serve_sandbox
 from conversion_relay.service import app as service
 from conversion_relay.service import serving
-from conversion_relay.service.configuration import load, load_for_preview
+from conversion_relay.service.configuration import load_for_preview
 from conversion_relay.service.environment import DEFAULT_SOURCE
 from conversion_relay.service.logs import configure_logs
 from conversion_relay.service.preview import Previewed, Unshown
 from conversion_relay.service.preview import preview as preview_lines
+from conversion_relay.service.reload.candidate import Files
+from conversion_relay.service.reload.starting import start_of
 from conversion_relay.service.settings import Configuration
 from conversion_relay.service.targets import build_targets, sharing_warnings
 
@@ -60,13 +63,25 @@ def options(
     """Relays Segment events to TikTok's Events API as conversions, and loses none."""
 
 
+_StrictOption = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        help="End with status 2 where the configuration cannot be used or was refused, instead of "
+        "starting with the version that ran last.",
+    ),
+]
+
+
 @application.command()
-def serve(config: ConfigOption = None) -> None:
+def serve(config: ConfigOption = None, strict: _StrictOption = False) -> None:
     """Run the service: webhook, store and delivery."""
     with explained():
-        configuration, warnings = usable_configuration(config)
-        log = configure_logs(configuration.service.log_format)
-        serving.run(lambda: load(environment(), config), log, warnings)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it listens to it: it would end it
+        files = Files(environment(), config)
+        start = asyncio.run(start_of(files, service.newest_version, strict=strict))
+        log = configure_logs(start.candidate.configuration.service.log_format)
+        serving.run(start, log)
 
 
 _MappingsOption = Annotated[
@@ -166,10 +181,13 @@ def demo(
     once: Annotated[
         bool, typer.Option("--once", help="End with status 0 as soon as all events arrived.")
     ] = False,
+    outage: Annotated[
+        bool, typer.Option("--outage", help="An outage of 14 hours, in two minutes.")
+    ] = False,
 ) -> None:
     """Run sandbox and service in a temporary folder and relay a shop's events."""
     with explained():
-        demonstration.run(once=once)
+        (demonstration.run_outage if outage else demonstration.run)(once=once)
 
 
 def _known_source(configuration: Configuration, name: str) -> tuple[str, ...]:

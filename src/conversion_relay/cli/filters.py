@@ -21,7 +21,7 @@ Filters: TypeAlias = Mapping[str, str | Sequence[str]]
 Own = ParamSpec("Own")
 
 
-def _moment(text: str) -> str:
+def moment(text: str) -> str:
     """A time, or how long ago it was, as the admin paths take it.
 
     Raises:
@@ -29,13 +29,13 @@ def _moment(text: str) -> str:
     """
     ago = read_duration(text)
     try:
-        moment = datetime.fromisoformat(text) if ago is None else service.now() - ago
+        found = datetime.fromisoformat(text) if ago is None else service.now() - ago
     except (ValueError, OverflowError):
         raise typer.BadParameter(
             "it must be a time such as 2026-01-14T09:30 (UTC unless it says otherwise), or how "
             "long ago it was, such as 36h"
         ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).isoformat()
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).isoformat()
 
 
 def given_text(value: str) -> str:
@@ -68,10 +68,10 @@ def _read(  # noqa: PLR0913 - one for each option
     state: _States = None,
     since: Annotated[
         str | None,
-        typer.Option(parser=_moment, metavar="TIME", help="Received since; a time, or 36h ago."),
+        typer.Option(parser=moment, metavar="TIME", help="Received since; a time, or 36h ago."),
     ] = None,
     until: Annotated[
-        str | None, typer.Option(parser=_moment, metavar="TIME", help="Received before; the same.")
+        str | None, typer.Option(parser=moment, metavar="TIME", help="Received before; the same.")
     ] = None,
     destination: Annotated[
         str | None, typer.Option(parser=given_text, metavar="NAME", help="For this destination.")

@@ -1,18 +1,14 @@
-"""What the commands of operators say: counts, lists, one event in full, how far they are.
-
-Of an event its ids, names, states and reasons, and more only where that was asked for.
-"""
+"""What the commands of operators say: what was counted, and how far they are. Names and counts."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from io import StringIO
-from typing import Final, TypeAlias
+from typing import Final
 
 from rich import box
 from rich.console import Console
@@ -21,12 +17,7 @@ from rich.table import Table
 
 from conversion_relay.cli.speaking import complain
 from conversion_relay.service.cases import Fate
-from conversion_relay.service.http.admin.forms import (
-    LARGEST_ID,
-    DeliveryShown,
-    EventShown,
-    ReplayAnswer,
-)
+from conversion_relay.service.http.admin.forms import LARGEST_ID, ReplayAnswer
 
 _WIDTH: Final = 240
 _MOST_NAMES: Final = 50
@@ -46,7 +37,6 @@ _FATES: Final[Mapping[Fate, str]] = {
     Fate.GONE: "original gone",
     Fate.CHANGED: "changed meanwhile",
 }
-Cell: TypeAlias = str | int | None
 
 
 @dataclass(slots=True)
@@ -93,88 +83,6 @@ def discarded(counts: Counter[str], *, dry_run: bool) -> str:
     else:
         lines.append(f"{total:,} discarded. `replay --state suppressed` could still send them.")
     return "\n".join(lines)
-
-
-def rows(events: Sequence[EventShown]) -> Iterator[dict[str, Cell]]:
-    """One for each delivery that is meant, or for an event that has none."""
-    for event in events:
-        about: dict[str, Cell] = {
-            "id": event.id,
-            "receivedAt": event.received_at.isoformat(timespec="seconds"),
-            "messageId": event.message_id,
-        }
-        meant = [one for one in event.deliveries if one.is_meant]
-        for one in meant:
-            yield {
-                **about,
-                "state": one.state.value,
-                "destination": one.destination,
-                "mapping": one.mapping,
-                "event": one.event,
-                "attempts": one.attempts,
-                "reason": one.reason,
-            }
-        if not meant:
-            yield {
-                **about,
-                "state": event.disposition.value,
-                "destination": None,
-                "mapping": None,
-                "event": event.event,
-                "attempts": 0,
-                "reason": event.reason or "; ".join(_notes(event)) or None,
-            }
-
-
-def _notes(event: EventShown) -> list[str]:
-    return [*event.rejections, *event.suppressions]
-
-
-def table_of(events: Sequence[EventShown]) -> str:
-    """The same for people."""
-    found = list(rows(events))
-    if not found:
-        return "Nothing is kept that was asked for."
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for name in found[0]:
-        table.add_column(name, justify="right" if name in {"id", "attempts"} else "left")
-    for row in found:
-        table.add_row(*("-" if cell is None else plain(str(cell)) for cell in row.values()))
-    return rendered(table)
-
-
-def portrait(event: EventShown) -> str:
-    """Everything that is known of an event, and what was revealed."""
-    lines = [f"event {event.id}: {plain(event.event or event.type or '(no event)')}"]
-    lines += _facts(
-        {
-            "messageId": event.message_id,
-            "source": event.source,
-            "received": _moment(event.received_at),
-            "became": event.disposition.value,
-            "reason": event.reason,
-        }
-    )
-    lines += [f"  rejected: {plain(one)}" for one in event.rejections]
-    lines += [f"  suppressed: {plain(one)}" for one in event.suppressions]
-    for delivery in event.deliveries:
-        lines += _delivery(delivery)
-    if event.original is not None:
-        lines.append(f"  original: {escaped(event.original)}")
-    return "\n".join(lines)
-
-
-def metadata_line(event: EventShown) -> str:
-    """One line of NDJSON without personal data."""
-    return escaped(event.model_dump_json(by_alias=True, exclude={"original": True}))
-
-
-def original_line(event: EventShown) -> str | None:
-    """What was received, in one line: between the parts of JSON a line break means nothing."""
-    if event.original is None:
-        return None
-    text = event.original.removeprefix("\ufeff")
-    return escaped(text.replace("\r", " ").replace("\n", " ").replace("\t", " "))
 
 
 @contextmanager
@@ -245,31 +153,6 @@ def _counted(counts: Counter[tuple[str, Fate]], *, dry_run: bool) -> str:
 
 def _reason(mapping: str, field_name: str, reason: str) -> str:
     return plain(": ".join(part for part in (mapping, field_name, reason) if part))
-
-
-def _delivery(delivery: DeliveryShown) -> Iterator[str]:
-    yield f"  delivery {delivery.id}: {delivery.state.value}"
-    unknown = delivery.first_unknown_at
-    facts = {
-        "to": f"{delivery.destination}, by {delivery.mapping}, as {delivery.event}",
-        "event_id": delivery.event_id,
-        "attempts": str(delivery.attempts),
-        "accepted": _moment(delivery.accepted_at),
-        "last tried": _moment(delivery.settled_at) if delivery.settled_at else None,
-        "may have arrived": _moment(unknown) if unknown else None,
-        "reason": delivery.reason,
-    }
-    yield from (f"  {line}" for line in _facts(facts))
-    if delivery.body is not None:
-        yield f"    body: {escaped(delivery.body)}"
-
-
-def _facts(facts: Mapping[str, str | None]) -> list[str]:
-    return [f"  {name}: {plain(value)}" for name, value in facts.items() if value is not None]
-
-
-def _moment(moment: datetime) -> str:
-    return moment.isoformat(sep=" ", timespec="seconds")
 
 
 def rendered(table: Table) -> str:

@@ -16,6 +16,7 @@ import httpx
 import orjson
 import typer
 
+from conversion_relay.cli import event_words
 from conversion_relay.cli import operator_words as words
 from conversion_relay.cli.filters import Filters, filtered, given_text
 from conversion_relay.cli.speaking import (
@@ -34,14 +35,14 @@ from conversion_relay.service.http.admin.events import DISCARDS, EVENTS, REPLAYS
 from conversion_relay.service.http.admin.forms import (
     DEAD_LETTERS,
     DiscardAnswer,
-    EventsAnswer,
-    EventShown,
     PageAnswer,
     ReplayAnswer,
 )
+from conversion_relay.service.http.admin.shown import EventsAnswer, EventShown
 from conversion_relay.service.operating import admin_client, answer_of
 from conversion_relay.service.place import holds_data
 from conversion_relay.service.replay import PAGE_EVENTS, Source
+from conversion_relay.service.settings import Configuration
 
 Answer = TypeVar("Answer", bound=PageAnswer)
 _Page = Callable[[int], Awaitable[Answer]]
@@ -55,6 +56,7 @@ dead_letters = typer.Typer(
 RevealOption = Annotated[
     bool, typer.Option("--reveal", help="With what was received and sent: personal data.")
 ]
+LimitOption = Annotated[int, typer.Option(min=1, help="The newest so many events.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object a line.")]
 
 
@@ -91,26 +93,31 @@ def replay(
 @filtered
 def list_(
     filters: Filters,
-    limit: Annotated[int, typer.Option(min=1, help="The newest so many events.")] = 50,
+    limit: LimitOption = 50,
     as_json: JsonOption = False,
     config: ConfigOption = None,
 ) -> None:
     """List what is dead or uncertain, the newest last. No personal data."""
+    listed(config, {**_DEAD_LETTERS, **filters}, limit, as_json=as_json)
+
+
+def listed(config: Path | None, filters: Filters, limit: int, *, as_json: bool) -> None:
+    """Says the newest of these events."""
 
     async def collect(client: httpx.AsyncClient) -> tuple[int, list[EventShown]]:
         newest: deque[EventShown] = deque(maxlen=limit)
         count = 0
-        async for event in _events(client, {**_DEAD_LETTERS, **filters}):
+        async for event in _events(client, filters):
             newest.append(event)
             count += 1
         return count, list(newest)
 
     count, events = ask(config, collect)
     if as_json:
-        for row in words.rows(events):
+        for row in event_words.rows(events):
             say(words.escaped(orjson.dumps(row).decode()))
     else:
-        say(words.table_of(events))
+        say(event_words.table_of(events))
     if count > len(events):
         complain(f"and {count - len(events):,} older events; --limit shows more")
 
@@ -124,23 +131,25 @@ def show(
     reveal: RevealOption = False,
     config: ConfigOption = None,
 ) -> None:
-    """Show everything that is known of an event, whatever became of it."""
+    """Show everything that is known of an event, whatever became of it; values are masked."""
 
     async def find(client: httpx.AsyncClient) -> list[EventShown]:
-        filters: Filters = {"message_id": key, "reveal": str(reveal)}
-        found = [event async for event in _events(client, filters)]
+        numbers = [event.id async for event in _events(client, {"message_id": key})]
         if (number := words.event_number(key)) is not None:
-            answer = await sent(client.get(f"{EVENTS}/{number}", params={"reveal": reveal}))
+            numbers.insert(0, number)
+        found: list[EventShown] = []
+        for one in dict.fromkeys(numbers):
+            answer = await sent(client.get(f"{EVENTS}/{one}", params={"reveal": reveal}))
             if answer.status_code != httpx.codes.NOT_FOUND:
-                found.insert(0, answer_of(answer, EventShown))
+                found.append(answer_of(answer, EventShown))
         return found
 
     found = ask(config, find)
     with explained():
         if not found:
             raise RelayError("no kept event has this number or messageId")
-        for event in {event.id: event for event in found}.values():
-            say(words.portrait(event))
+        for event in found:
+            say(event_words.portrait(event))
 
 
 @dead_letters.command("export")
@@ -153,7 +162,7 @@ def export(filters: Filters, reveal: RevealOption = False, config: ConfigOption 
         nonlocal gone
         asked: Filters = {**_DEAD_LETTERS, **filters, "reveal": str(reveal)}
         async for event in _events(client, asked):
-            line = words.original_line(event) if reveal else words.metadata_line(event)
+            line = event_words.original_line(event) if reveal else event_words.metadata_line(event)
             gone += line is None
             if line is not None:
                 say(line)
@@ -193,6 +202,16 @@ Result = TypeVar("Result")
 
 def ask(config: Path | None, work: Callable[[httpx.AsyncClient], Awaitable[Result]]) -> Result:
     """What the work finds out through the admin paths."""
+    with explained():
+        configuration = load(environment(), config)
+        warn_of_unknown_variables(config)
+    return ask_of(configuration, work)
+
+
+def ask_of(
+    configuration: Configuration, work: Callable[[httpx.AsyncClient], Awaitable[Result]]
+) -> Result:
+    """The same of the service with this configuration."""
 
     async def connected() -> Result:
         async with AsyncExitStack() as stack:
@@ -200,8 +219,6 @@ def ask(config: Path | None, work: Callable[[httpx.AsyncClient], Awaitable[Resul
             return await work(client)
 
     with explained():
-        configuration = load(environment(), config)
-        warn_of_unknown_variables(config)
         database = configuration.service.database_path
         if not holds_data(database):
             raise ConfigurationError(

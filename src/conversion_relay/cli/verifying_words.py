@@ -11,6 +11,7 @@ from typing import Final
 
 from conversion_relay.core.destination import Verdict
 from conversion_relay.core.plan import Note
+from conversion_relay.service.quantities import counted
 from conversion_relay.service.reload.outlook import FIRST_LINES, Found, Outlook
 from conversion_relay.service.reload.trial import Trial
 from conversion_relay.service.reload.verification import Verified
@@ -106,7 +107,7 @@ def report(findings: Findings) -> Iterator[str]:
 
 def _events(tried: Tried) -> Iterator[str]:
     outlook = tried.outlook
-    yield f"{tried.name}: {outlook.events:,} events on {tried.lines:,} lines"
+    yield f"{tried.name}: {counted(outlook.events, 'event')} on {counted(tried.lines, 'line')}"
     for number, problem in tried.problems:
         yield f"  line {number} {problem}"
     if tried.unreadable > len(tried.problems):

@@ -6,6 +6,7 @@ the store itself where there is none. Either way it speaks the same paths.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,7 +19,9 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from conversion_relay.errors import ConfigurationError, DatabaseInUse, RelayError
 from conversion_relay.service.app import open_relay
+from conversion_relay.service.http.admin.configuration import NO_SERVICE
 from conversion_relay.service.logs import Log
+from conversion_relay.service.patience import Patient
 from conversion_relay.service.settings import Configuration, ServiceSettings
 
 _ANSWER_SECONDS: Final = 60.0
@@ -51,18 +54,30 @@ def answer_of(response: httpx.Response, model: type[Model]) -> Model:
         ConfigurationError: the token is wrong, or what was asked for is.
         RelayError: it was another problem, with its words, or no answer of ours.
     """
+    require_success(response)
+    try:
+        return model.model_validate_json(response.content)
+    except ValidationError:
+        raise RelayError("what answered at the service's address is no service of ours") from None
+
+
+def require_success(response: httpx.Response) -> None:
+    """Does nothing where the service did what it was asked for.
+
+    Raises:
+        ConfigurationError: the token is wrong, or what was asked for is.
+        RelayError: it was another problem, with its words.
+    """
     if response.status_code in _CLOSED:
         raise ConfigurationError(
             f"the running service refuses the admin token: {detail_of(response)}"
         )
     if response.status_code == HTTPStatus.UNPROCESSABLE_ENTITY:
-        raise ConfigurationError(detail_of(response))
+        raise ConfigurationError(detail_of(response).removeprefix("query."))
     if not response.is_success:
-        raise RelayError(f"the service answered: {detail_of(response)}")
-    try:
-        return model.model_validate_json(response.content)
-    except ValidationError:
-        raise RelayError("what answered at the service's address is no service of ours") from None
+        detail = detail_of(response)
+        nobody = detail.startswith(NO_SERVICE)
+        raise RelayError(detail if nobody else f"the service answered: {detail}")
 
 
 def detail_of(response: httpx.Response) -> str:
@@ -93,7 +108,9 @@ async def _of_own_relay(
 async def _of_running_service(
     configuration: Configuration, in_use: DatabaseInUse
 ) -> AsyncIterator[httpx.AsyncClient]:
-    token = configuration.service.admin_token
+    settings = configuration.service
+    tokens = (settings.admin_token, *settings.read_tokens)
+    token = next((one for one in tokens if one is not None), None)
     if token is None:
         raise ConfigurationError(
             "the service runs, and this command speaks to its admin paths: give both the same "
@@ -121,7 +138,7 @@ def _client(address: str, token: str, transport: httpx.AsyncBaseTransport) -> ht
     return httpx.AsyncClient(
         base_url=address,
         headers={"Authorization": f"Bearer {token}"},
-        transport=transport,
+        transport=Patient(transport, asyncio.sleep),
         timeout=_ANSWER_SECONDS,
         trust_env=False,
     )

@@ -79,7 +79,20 @@ _SCHEMES: Final[JsonObject] = {
         "name": "X-Signature",
         "description": "hexadecimal HMAC-SHA1 of the body with a signing secret of the source",
     },
+    "AdminToken": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "RELAY_ADMIN_TOKEN (operate): everything under / and /api",
+    },
+    "ReadToken": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "RELAY_READ_TOKEN (read): what changes nothing and holds no personal data",
+    },
 }
+_ADMIN: Final[Json] = {"AdminToken": []}
+_READ: Final[Json] = {"ReadToken": []}
+_CLOSED: Final = ("401", "403", "413", "429")
 
 
 _PROBLEM: Final[JsonObject] = {
@@ -100,6 +113,7 @@ class DescribedApplication(FastAPI):
         if isinstance(paths, dict) and isinstance(components, dict):
             for operation in _operations(paths):
                 operation.get("responses", {}).update(_ANY_PROBLEM)
+            _close(paths)
             paths.update(_raw_paths())
             components.setdefault("securitySchemes", {}).update(_SCHEMES)
             components.setdefault("schemas", {}).update(_schemas())
@@ -112,6 +126,17 @@ def _operations(paths: Mapping[str, dict[str, object]]) -> Iterator[dict[str, Js
         for operation in item.values():
             if isinstance(operation, dict):
                 yield operation
+
+
+def _close(paths: Mapping[str, dict[str, object]]) -> None:
+    """Says of the admin paths which tokens open them, and how else they answer."""
+    for path, item in paths.items():
+        if path != "/" and not path.startswith("/api/"):
+            continue
+        for method, operation in item.items():
+            if isinstance(operation, dict):
+                operation["security"] = [_READ, _ADMIN] if method == "get" else [_ADMIN]
+                operation["responses"].update(dict.fromkeys(_CLOSED, _PROBLEM))
 
 
 def _schemas() -> JsonObject:

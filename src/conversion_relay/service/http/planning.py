@@ -16,6 +16,7 @@ from conversion_relay.core.plan import Plan, Target, plan
 from conversion_relay.core.reception import EventLimits, content_id, received
 from conversion_relay.service.logs import Log
 from conversion_relay.service.remembering import learned_of
+from conversion_relay.service.store.history import CANARY_SOURCE
 from conversion_relay.service.store.persons import key_counts
 from conversion_relay.service.store.port import Disposition, NewEvent
 
@@ -110,7 +111,7 @@ class Planner:
             suppressions=result.suppressions,
             subjects=subjects_of(event.payload),
             learned=() if lasts is None else learned_of(result.lessons, now + lasts),
-            key_counts=key_counts(result.deliveries),
+            key_counts=() if source == CANARY_SOURCE else key_counts(result.deliveries),
         )
 
 

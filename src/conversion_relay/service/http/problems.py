@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from conversion_relay.core.values import Json
 from conversion_relay.errors import StoreError
 
 _UNREADABLE: Final = (
@@ -40,7 +41,7 @@ class Problem:
     slug: str
     detail: str
     headers: Mapping[str, str] = field(default_factory=dict)
-    members: Mapping[str, str] = field(default_factory=dict)
+    members: Mapping[str, Json] = field(default_factory=dict)
 
     def response(self) -> Response:
         """The answer."""

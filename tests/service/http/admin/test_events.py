@@ -13,6 +13,7 @@ from conversion_relay.core.delivery import State
 from conversion_relay.core.values import Json, JsonObject
 from conversion_relay.sandbox import parse_fault
 from conversion_relay.service.http.admin.forms import Standing
+from conversion_relay.service.http.admin.masking import MASK
 from conversion_relay.service.store.port import Disposition
 from support.events import order, track
 from support.running import ADMIN, World, world
@@ -93,6 +94,14 @@ def test_what_can_be_selected_is_every_state_and_what_never_became_a_delivery() 
     }
 
 
+def said(here: World) -> list[tuple[str, str, dict[str, object]]]:
+    """The lines of the log without the ids of requests."""
+    return [
+        (level, event, {name: value for name, value in details.items() if name != "request_id"})
+        for level, event, details in here.log.lines
+    ]
+
+
 async def test_events_by_their_state(here: World) -> None:
     assert len(await ids(here)) == 5
     assert await ids(here, state="dead") == ["dead"]
@@ -101,6 +110,18 @@ async def test_events_by_their_state(here: World) -> None:
     assert await ids(here, event="Order Completed", message_id=["good", "unmatched"]) == ["good"]
     assert await ids(here, event="PlaceAnOrder", state="dead") == ["dead"]
     assert await ids(here, since="2999-01-01T00:00:00Z") == []
+
+
+async def test_a_name_or_id_that_is_an_address_is_masked_unless_revealed(here: World) -> None:
+    await here.post(track("Signed up lena@example.com", "lena@example.com"))
+    for path in ("/api/events", "/api/events/6"):
+        shown, revealed = await get(here, path), await get(here, path, reveal="true")
+        assert "lena@" not in str(shown)
+        assert "••• text, up to 16" in str(shown)
+        assert "'messageId': 'lena@example.com'" in str(revealed)
+        assert "'event': 'Signed up lena@example.com'" in str(revealed)
+    everything = {"state": ["unmatched"], "message_id": ["lena@example.com"]}
+    assert await fates(here, **everything) == {("••• text, up to 32", "not_matched"): 1}
 
 
 async def test_pages_lead_to_each_other(here: World) -> None:
@@ -138,8 +159,54 @@ async def test_what_is_revealed_is_logged_without_a_word_of_it(here: World) -> N
     assert isinstance(delivery, dict)
     assert orjson.loads(str(delivery["body"]))["event_id"] == "dead"
     await get(here, f"/api/events/{event['id']}", reveal="true")
-    revealed = [line for line in here.log.lines if line[1] == "operator.revealed"]
-    assert revealed == [("info", "operator.revealed", {"events": 1})] * 2
+    revealed = [line for line in said(here) if line[1] == "operator.revealed"]
+    assert revealed == [("info", "operator.revealed", {"events": 1, "by": "admin_token"})] * 2
+
+
+async def test_an_event_shows_its_structure_with_values_masked(here: World) -> None:
+    event = await get(here, "/api/events/1")
+    original, delivery = event["maskedOriginal"], _only(event["deliveries"])
+    assert isinstance(original, dict)
+    assert original["event"] == "Order Completed"
+    assert original["userId"] == f"{MASK} text, up to 16"
+    assert event["original"] is None
+    body = delivery["maskedBody"]
+    assert isinstance(body, dict)
+    assert (body["event"], body["event_id"]) == ("PlaceAnOrder", "dead")
+    assert isinstance(body["user"], dict)
+    assert body["user"]["email"] == [f"{MASK} hash"]
+    assert delivery["body"] is None
+
+
+def _only(found: Json) -> JsonObject:
+    assert isinstance(found, list)
+    (one,) = found
+    assert isinstance(one, dict)
+    return one
+
+
+async def test_a_page_of_events_is_masked_when_it_is_asked_for(here: World) -> None:
+    plain, masked = await get(here, "/api/events"), await get(here, "/api/events", masked="true")
+    assert isinstance(plain["events"], list)
+    assert isinstance(masked["events"], list)
+    assert {one["maskedOriginal"] for one in plain["events"] if isinstance(one, dict)} == {None}
+    shown = [one["maskedOriginal"] for one in masked["events"] if isinstance(one, dict)]
+    assert all(shown)
+    assert f"{MASK} number" in shown, "what is in quarantine is masked too"
+    assert not any(secret in orjson.dumps(masked).decode() for secret in SECRETS)
+
+
+async def test_an_event_shows_in_which_requests_it_travelled(here: World) -> None:
+    event = await get(here, "/api/events/1")
+    delivery = _only(event["deliveries"])
+    requests = delivery["requests"]
+    assert isinstance(requests, list)
+    assert requests
+    last = requests[-1]
+    assert isinstance(last, dict)
+    assert (last["destination"], last["status"], last["code"]) == ("tiktok", 200, 40002)
+    assert last["requestId"]
+    assert isinstance(delivery["attempts"], int)
 
 
 async def test_an_event_that_is_not_kept(here: World) -> None:
@@ -157,7 +224,7 @@ async def test_a_dry_run_changes_nothing(here: World) -> None:
 
 async def test_a_replay_is_done_once_and_wakes_the_workers(here: World) -> None:
     assert await fates(here, dry_run=False) == {("Order Completed", "sent"): 1}
-    assert ("info", "operator.replayed", {"source": "original", "deliveries": 1}) in here.log.lines
+    assert ("info", "operator.replayed", {"source": "original", "deliveries": 1}) in said(here)
     assert {one.event_id for one in await here.settled()} == {"dead", "good"}
     assert await fates(here, dry_run=False) == {}
     twice = await fates(here, dry_run=False, state=["delivered"])
@@ -196,7 +263,7 @@ async def test_discarded_is_given_up_and_can_come_back(here: World) -> None:
     done = (await post(here, "/api/discards", {"dry_run": False})).json()
     again = (await post(here, "/api/discards", {"dry_run": False})).json()
     assert [one["counts"] for one in (dry, done, again)] == [{"Order Completed": 1}] * 2 + [{}]
-    assert here.log.lines == [("info", "operator.discarded", {"deliveries": 1})]
+    assert said(here) == [("info", "operator.discarded", {"deliveries": 1})]
     event = await get(here, "/api/events", state="suppressed")
     assert "discarded by an operator" in str(event)
     assert await fates(here) == {}, "it is not dead any more"

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Annotated, Final
 
 import orjson
-from fastapi import APIRouter, HTTPException, Path, Query
+from fastapi import APIRouter, Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 from starlette.responses import JSONResponse, Response
 
@@ -25,9 +25,9 @@ CONFIG: Final = "/api/config"
 RELOAD: Final = f"{CONFIG}/reload"
 ROLLBACK: Final = f"{CONFIG}/rollback"
 VERSIONS: Final = f"{CONFIG}/versions"
+NO_SERVICE: Final = "No service runs here"
 _TRY_AGAIN_SECONDS: Final = 20
 _MOST: Final = 2**53
-_NotFound: Final = HTTPException(HTTPStatus.NOT_FOUND)
 _Limit = Annotated[int, Query(ge=1, le=500, description="the newest so many")]
 _Number = Annotated[int, Path(ge=1, le=_MOST, description="of the version")]
 _Accept = Annotated[bool, Field(description="what the trial objects to is meant so")]
@@ -166,7 +166,7 @@ def _add_changes(router: APIRouter, reloader: Callable[[], Reloader | None]) -> 
         ask = Ask("rollback", dry_run=asked.dry_run, accept=asked.accept)
         reloaded = await found.rollback(asked.version, ask)
         if reloaded is None:
-            raise _NotFound
+            return _no_version(asked.version)
         return _answer(reloaded)
 
 
@@ -178,11 +178,15 @@ def _add_versions(
         found = await history.versions(limit)
         return VersionsAnswer(versions=[_version(one, reloader()) for one in found])
 
-    @router.get(f"{VERSIONS}/{{number}}", summary="A configuration that took effect, whole")
-    async def version(number: _Number) -> VersionAnswer:
+    @router.get(
+        f"{VERSIONS}/{{number}}",
+        summary="A configuration that took effect, whole",
+        response_model=VersionAnswer,
+    )
+    async def version(number: _Number) -> Response | VersionAnswer:
         found = await history.version(number)
         if found is None:
-            raise _NotFound
+            return _no_version(number)
         earlier = None if number == 1 else await history.version(number - 1)
         newest = next(iter(await history.versions(1)), found)
         return VersionAnswer(
@@ -242,10 +246,19 @@ def _answer(reloaded: Reloaded) -> Response:
     ).response()
 
 
+def _no_version(number: int) -> Response:
+    return Problem(
+        HTTPStatus.NOT_FOUND,
+        "not-found",
+        f"No version {number} is kept. GET {VERSIONS}, or conversion-relay config versions, lists "
+        "those that are.",
+    ).response()
+
+
 def _nobody() -> Response:
     return Problem(
         HTTPStatus.CONFLICT,
         "no-running-service",
-        "No service runs here, so that nothing can be changed while it runs. It reads its "
-        "configuration when it starts.",
+        f"{NO_SERVICE}, so that nothing can be changed while it runs. It reads its configuration "
+        "when it starts.",
     ).response()

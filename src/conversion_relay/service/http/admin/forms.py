@@ -1,4 +1,4 @@
-"""What operators ask of the admin paths and what they are told: the border, checked by pydantic.
+"""What operators ask of the admin paths, and what comes of it: the border, checked by pydantic.
 
 Knows no store; `admin` turns these into what the service understands, and back.
 """
@@ -10,12 +10,17 @@ from dataclasses import replace
 from enum import Enum
 from typing import Annotated, Final, Self, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from conversion_relay.core.delivery import State
-from conversion_relay.core.lane import Condition
 from conversion_relay.service.cases import Fate, Wanted
 from conversion_relay.service.replay import DISCARDABLE, PAGE_EVENTS, Source
 from conversion_relay.service.store.port import Disposition, Selection
@@ -116,6 +121,14 @@ class EventsAsked(Filters):
     reveal: Annotated[
         bool, Field(description="with original and bodies, which hold personal data")
     ] = False
+    masked: Annotated[
+        bool, Field(description="with the structure of original and bodies, values masked")
+    ] = False
+
+    @property
+    def opens_originals(self) -> bool:
+        """Whether all that is known of each event has to be read."""
+        return self.reveal or self.masked
 
     def wanted(self) -> Wanted:
         """The same in the service's words."""
@@ -201,62 +214,3 @@ class DiscardAnswer(PageAnswer):
 
     dry_run: bool
     counts: dict[str, int]
-
-
-class _Shown(BaseModel):
-    """Named as Segment names things."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
-
-
-class DeliveryShown(_Shown):
-    """A delivery; its body only if that was asked for, and while there is one."""
-
-    id: int
-    destination: str
-    mapping: str
-    event: Annotated[str, Field(description="TikTok's name")]
-    event_id: str | None
-    state: State
-    attempts: int
-    reason: str | None
-    accepted_at: AwareDatetime
-    settled_at: AwareDatetime | None
-    first_unknown_at: AwareDatetime | None
-    is_meant: Annotated[bool, Field(description="the filters are about this delivery")]
-    body: str | None = None
-
-
-class EventShown(_Shown):
-    """A kept event; its original only if that was asked for, and while it is kept."""
-
-    id: int
-    source: str
-    message_id: str
-    type: str
-    event: Annotated[str | None, Field(description="Segment's name")]
-    received_at: AwareDatetime
-    disposition: Disposition
-    reason: str | None
-    rejections: list[str]
-    suppressions: list[str]
-    deliveries: list[DeliveryShown]
-    original: str | None = None
-
-
-class EventsAnswer(PageAnswer):
-    """Kept events, in the order in which they were received."""
-
-    events: list[EventShown]
-
-
-class LaneShown(_Shown):
-    """How a destination's lane is now."""
-
-    destination: str
-    condition: Condition
-    since: AwareDatetime | None = Field(description="null: it has flowed since the start")
-    reason: str | None = Field(description="why it does not flow, in the partner's words")
-    next_at: AwareDatetime | None = Field(description="when it is tried next; null: it flows")
-    requests_per_second: float = Field(description="at most")
-    batch: int = Field(description="deliveries in the next request, at most")

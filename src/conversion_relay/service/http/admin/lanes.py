@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, HTTPException, Path
 
 from conversion_relay.core.lane import Condition
-from conversion_relay.service.http.admin.forms import LaneShown
+from conversion_relay.service.http.admin.shown import LanesAnswer, LaneShown
 from conversion_relay.service.worker import Worker
 
+LANES: Final = "/api/lanes"
 _Destination = Annotated[str, Path(description="as it is configured")]
 
 
@@ -22,11 +23,11 @@ def lanes_router(workers: Mapping[str, Worker]) -> APIRouter:
     """The paths, for these workers by the name of their destination."""
     router = APIRouter()
 
-    @router.get("/api/lanes", summary="How the lane of every destination is")
-    async def lanes() -> list[LaneShown]:
-        return [_shown(worker) for worker in workers.values()]
+    @router.get(LANES, summary="How the lane of every destination is")
+    async def lanes() -> LanesAnswer:
+        return LanesAnswer([_shown(worker) for worker in workers.values()])
 
-    @router.post("/api/lanes/{destination}/resume", summary="Have a lane tried at once")
+    @router.post(f"{LANES}/{{destination}}/resume", summary="Have a lane tried at once")
     async def resume(destination: _Destination) -> LaneShown:
         worker = workers.get(destination)
         if worker is None:
