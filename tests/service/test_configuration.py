@@ -440,7 +440,7 @@ def test_every_problem_of_a_file_is_said_at_once_in_its_order(tmp_path: Path) ->
         "20: destinations.us.pixel_code: is required; set it to the pixel that gets the events",
         "20: destinations.us.access_token: is required; set it to TikTok's access token",
         "21: destinations.us.sharing.truncate_ip: must be true or false",
-        "22: extra: is not a setting; there are: service, sources, destinations",
+        "22: extra: is not a setting; there are: service, alerts, canary, sources, destinations",
     ]
 
 
@@ -453,6 +453,16 @@ def test_in_a_file_a_value_has_its_own_type(tmp_path: Path, setting: str) -> Non
     (tmp_path / "old-secret").write_text("old")
     with pytest.raises(ConfigurationError, match=r"relay\.toml:7: sources\.web\.\w+: must be"):
         load(TOML_ENVIRONMENT, file)
+
+
+def test_a_read_token_that_is_a_write_key_is_refused(tmp_path: Path) -> None:
+    """Everybody knows it: it stands in web pages."""
+    file = tmp_path / "relay.toml"
+    keys = 'read_tokens = ["env:KEY"]\n[sources.pages]\nwrite_keys = ["env:KEY"]\n[sources.web]'
+    file.write_text(TOML.replace("[sources.web]", keys))
+    words = r"service\.read_tokens\[0\]: is a write key too, and those are known to everybody"
+    with pytest.raises(ConfigurationError, match=words):
+        load(TOML_ENVIRONMENT | {"KEY": "k", "RELAY_CONFIG": str(file)})
 
 
 @pytest.mark.parametrize(
@@ -595,3 +605,13 @@ def test_preview_needs_no_credentials(tmp_path: Path) -> None:
     file = tmp_path / "relay.toml"
     file.write_text(TOML)
     assert set(load_for_preview({}, file).destinations) == {"eu", "us"}
+
+
+@pytest.mark.parametrize("in_file", [True, False])
+def test_preview_needs_no_mail_server_either(tmp_path: Path, *, in_file: bool) -> None:
+    file, people = tmp_path / "relay.toml", {"RELAY_ALERT_EMAIL_TO": "team@shop.example"}
+    sender = {"RELAY_ALERT_EMAIL_FROM": "relay@shop.example"}
+    server = {"RELAY_SMTP_URL": "smtps://user:password@mail.example"}
+    file.write_text(TOML + '[alerts]\nemail_from = "relay@shop.example"\n')
+    given = people if in_file else people | sender | server
+    assert load_for_preview(given, file if in_file else None).alerts.email_to

@@ -26,7 +26,8 @@ from conversion_relay.service.settings.source import NO_CREDENTIAL, UNCHECKED_CR
 EXAMPLE: JsonObject = tomllib.loads(TEXT.replace("env:RELAY_", "env:"))
 """The service's own variables would decide over the file."""
 VARIABLES: Final = {
-    name: f"http://{name.lower()}" for name in re.findall(r'"env:(?:RELAY_)?(\w+)"', TEXT)
+    name: f"{'smtp' if name == 'SMTP_URL' else 'http'}://{name.lower()}"
+    for name in re.findall(r'"env:(?:RELAY_)?(\w+)"', TEXT)
 }
 SCHEMA: JsonObject = json.loads(schema_text())
 VALIDATOR = Draft202012Validator(SCHEMA)
@@ -40,6 +41,9 @@ BEYOND_A_SCHEMA: Final = (
     "must begin with https://",
     "a two-letter country code",
     "1m at least",
+    "5s at least",
+    "needs smtp_url",
+    "needs email_from",
     "which is not set",
 )
 """What settings must agree on, ranges of times, and what lies outside of the file."""

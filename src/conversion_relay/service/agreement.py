@@ -10,7 +10,8 @@ from typing import Final
 
 from conversion_relay.core.values import Json, JsonObject
 from conversion_relay.service.complaints import called_in_file, did_you_mean, quoted
-from conversion_relay.service.references import PLACEHOLDER, SECRETS, tables
+from conversion_relay.service.references import SECRETS, tables
+from conversion_relay.service.settings.kinds import PLACEHOLDER
 from conversion_relay.service.toml_lines import Place
 
 _PUBLIC: Final = "write_keys"

@@ -19,7 +19,6 @@ from conversion_relay.core.values import Json, JsonObject
 from conversion_relay.errors import ConfigurationError
 from conversion_relay.service.complaints import Complaint, Origin, told
 from conversion_relay.service.configuration import Inspection
-from conversion_relay.service.references import PLACEHOLDER
 from conversion_relay.service.sealing import NO_KEYS, keys_in
 from conversion_relay.service.settings import (
     LOOPBACK_HOSTS,
@@ -29,7 +28,7 @@ from conversion_relay.service.settings import (
     SharingSettings,
     SourceSettings,
 )
-from conversion_relay.service.settings.kinds import ANY_ORIGIN, Settings
+from conversion_relay.service.settings.kinds import ANY_ORIGIN, PLACEHOLDER, Settings
 from conversion_relay.service.toml_lines import Place
 
 _ASKED_OF_THE_DESTINATION: Final = ("presets", "mappings")
@@ -43,6 +42,10 @@ _NOBODY_IS_A_PROXY: Final = (
 _ADMIN_TOO: Final = (
     "is a credential of source {} too, so that whoever may post events may read and erase all"
 )
+_READ_TOO: Final = (
+    "holds a credential of source {} too, so that whoever may post events may read the admin paths"
+)
+_OPERATES_TOO: Final = "holds the admin token too, so that whoever has it may change everything"
 _PARTS: Final = {
     "max_event_bytes": "max_body_bytes",
     "max_tracking_event_bytes": "max_tracking_body_bytes",
@@ -197,13 +200,24 @@ def _dangers_of_service(configuration: Configuration) -> Iterator[tuple[str, str
     if ANY_ORIGIN in service.cors_origins and len(service.cors_origins) > 1:
         sentence = '"*" allows every site, so that the others beside it have no effect'
         yield "cors_origins", sentence
-    if service.admin_token not in {None, SecretStr(PLACEHOLDER)}:
-        for name, source in configuration.sources.items():
-            if service.admin_token in (*source.bearer_tokens, *source.signing_secrets):
-                yield "admin_token", _ADMIN_TOO.format(name)
+    yield from _shared_tokens(configuration)
     for part, whole in _PARTS.items():
         if getattr(service, part) > getattr(service, whole):
             yield part, f"has no effect beyond {whole}, which is less"
+
+
+def _shared_tokens(configuration: Configuration) -> Iterator[tuple[str, str]]:
+    """Tokens of the admin paths that others have as well."""
+    service = configuration.service
+    unknown = {None, SecretStr(PLACEHOLDER)}
+    for name, source in configuration.sources.items():
+        credentials = {*source.bearer_tokens, *source.signing_secrets} - unknown
+        if service.admin_token in credentials:
+            yield "admin_token", _ADMIN_TOO.format(name)
+        if credentials.intersection(service.read_tokens):
+            yield "read_tokens", _READ_TOO.format(name)
+    if service.admin_token not in unknown and service.admin_token in service.read_tokens:
+        yield "read_tokens", _OPERATES_TOO
 
 
 def _dangers_of_source(

@@ -27,8 +27,9 @@ from conversion_relay.service.environment import (
     Variable,
     value_of,
 )
-from conversion_relay.service.references import PLACEHOLDER, SECRETS, References
-from conversion_relay.service.settings import Configuration
+from conversion_relay.service.references import SECRETS, References
+from conversion_relay.service.settings import NAMED, Configuration
+from conversion_relay.service.settings.kinds import PLACEHOLDER
 from conversion_relay.service.toml_file import read_toml
 from conversion_relay.service.toml_lines import Place
 
@@ -36,11 +37,12 @@ _OWN_PREFIX: Final = "RELAY_"
 _SHARED_PREFIXES: Final = ("TIKTOK_", "SEGMENT_")
 """Other programs have variables with these, so that only what is like one of ours is an error."""
 _IDLE: Final = "{} has no effect beside a TOML file, which says what sources and destinations are"
-_Placeholders: TypeAlias = "tuple[tuple[tuple[str, ...], str], ...]"
+_Placeholders: TypeAlias = "tuple[tuple[tuple[str, ...], Json], ...]"
 _PLACEHOLDERS: Final[_Placeholders] = (
-    ((*SOURCE, "authentication"), "none"),
+    ((*SOURCE, "bearer_tokens"), [PLACEHOLDER]),
     ((*DESTINATION, "access_token"), PLACEHOLDER),
     ((*DESTINATION, "pixel_code"), "PIXEL_CODE"),
+    (("alerts", "smtp_url"), PLACEHOLDER),
 )
 
 
@@ -94,8 +96,19 @@ def load_for_preview(
     Raises:
         ConfigurationError: with every problem found.
     """
+    return inspect_for_preview(environment, config_file).usable()
+
+
+def inspect_for_preview(
+    environment: Mapping[str, str], config_file: Path | None = None
+) -> Inspection:
+    """The same with what is wrong with it.
+
+    Raises:
+        ConfigurationError: the file cannot be read, or is no TOML.
+    """
     kept = {name: value for name, value in environment.items() if not _is_credential(name)}
-    return inspect(kept, config_file, _PLACEHOLDERS, secrets=False).usable()
+    return inspect(kept, config_file, _PLACEHOLDERS, secrets=False)
 
 
 def inspect(
@@ -116,7 +129,7 @@ def inspect(
     Raises:
         ConfigurationError: the file cannot be read, or is no TOML.
     """
-    path = _config_path(environment, config_file)
+    path = config_path(environment, config_file)
     draft = _Draft(environment)
     if path is None:
         draft.tree = {"sources": {DEFAULT_SOURCE: {}}, "destinations": {DEFAULT_DESTINATION: {}}}
@@ -124,10 +137,24 @@ def inspect(
     else:
         draft.read(path, needed=secrets)
         # for the service itself the environment decides over the file, as containers expect
-        draft.fill(one for one in VARIABLES if one.target[0] == "service")
+        draft.fill(one for one in VARIABLES if one.target[0] not in NAMED)
     for target, value in placeholders:
-        if path is None or target[0] not in draft.tree:
+        if path is None or target[0] not in draft.tree or target[0] not in NAMED:
             _put(draft.tree, target, value, keep=True)
+    return draft.inspection()
+
+
+def inspect_kept(tree: JsonObject, environment: Mapping[str, str], name: str) -> Inspection:
+    """The same of settings that were kept, with today's secrets and variables of the service.
+
+    Args:
+        tree: with references in the place of secrets; it is filled in.
+        environment: the process's variables.
+        name: what the configuration is called in problems.
+    """
+    draft = _Draft(environment)
+    draft.take(tree, name)
+    draft.fill(one for one in VARIABLES if one.target[0] not in NAMED)
     return draft.inspection()
 
 
@@ -138,7 +165,7 @@ def unknown_variables(
 
     Those that the TOML file names as places of secrets are known.
     """
-    path = _config_path(environment, config_file)
+    path = config_path(environment, config_file)
     known = _known_variables()
     sentences: list[str] = []
     if path is not None:
@@ -162,7 +189,7 @@ def _known_variables() -> frozenset[str]:
 
 def _taken_by_the_file() -> frozenset[str]:
     """The variables of the source and the destination, each with its twin."""
-    names = [variable.name for variable in VARIABLES if variable.target[0] != "service"]
+    names = [variable.name for variable in VARIABLES if variable.target[0] in NAMED]
     return frozenset([*names, *(f"{name}_FILE" for name in names)])
 
 
@@ -182,7 +209,12 @@ def _is_credential(name: str) -> bool:
     )
 
 
-def _config_path(environment: Mapping[str, str], config_file: Path | None) -> Path | None:
+def config_path(environment: Mapping[str, str], config_file: Path | None) -> Path | None:
+    """The TOML file of the configuration; None where the environment says it all.
+
+    Raises:
+        ConfigurationError: a variable that names it cannot be used.
+    """
     named = value_of(CONFIG_VARIABLE.name, environment)
     return config_file or (Path(named) if named else None)
 
@@ -202,7 +234,15 @@ class _Draft:
         """The file, with the secrets that it refers to."""
         self.tree, lines = read_toml(path)
         self._origin = Origin(str(path), lines, self._variables)
-        references = References(path.parent, self._environment, needed=needed)
+        self._resolve(References(path.parent, self._environment, needed=needed))
+
+    def take(self, tree: JsonObject, name: str) -> None:
+        """What was kept of a configuration, with the secrets that it refers to."""
+        self.tree = tree
+        self._origin = Origin(name, None, self._variables)
+        self._resolve(References(Path(), self._environment, needed=True))
+
+    def _resolve(self, references: References) -> None:
         references.resolve(self.tree)
         self._references.update(references.found)
         self._problems += [self._origin.problem(*one) for one in references.problems.items()]
@@ -238,12 +278,14 @@ class _Draft:
 
     def _refers(self, variable: Variable) -> None:
         """Remembers where a secret that a variable holds comes from."""
-        if variable.target[-1] not in SECRETS:
+        target = variable.target
+        if target[-1] not in SECRETS:
             return
+        for replaced in [one for one in self._references if one[: len(target)] == target]:
+            del self._references[replaced]
         file = self._environment.get(f"{variable.name}_FILE")
-        found = f"file:{file}" if file else f"env:{variable.name}"
-        only = variable.form("") == [""]
-        self._references[(*variable.target, 0) if only else variable.target] = found
+        place: Place = (*target, 0) if variable.form("") == [""] else target
+        self._references[place] = f"file:{file}" if file else f"env:{variable.name}"
 
 
 def _put(tree: JsonObject, target: tuple[str, ...], value: Json, *, keep: bool = False) -> None:

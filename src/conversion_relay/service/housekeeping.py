@@ -32,6 +32,10 @@ class Housekeeping:
     retention: Retention
     around: Surroundings
 
+    def keep_for(self, retention: Retention) -> None:
+        """Another retention from the next step on."""
+        self.retention = retention
+
     async def run(self) -> None:
         """Sweeps until it is cancelled; whatever goes wrong in a sweep, the next one comes."""
         while True:

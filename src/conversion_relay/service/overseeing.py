@@ -36,7 +36,7 @@ def monitor_of(
         standing = None if relay.reloader is None else relay.reloader.standing
         if standing is None:
             return None
-        sentences = " ".join(problem.sentence for problem in standing.problems)
+        sentences = "; ".join(problem.sentence for problem in standing.problems)
         return RefusalFigures(standing.since, sentences)
 
     def canaries() -> Mapping[str, CanaryStanding]:

@@ -11,6 +11,7 @@ from typing import Final
 from conversion_relay.service.checks import Examined
 from conversion_relay.service.settings import (
     TIKTOK_API_URL,
+    AlertSettings,
     Configuration,
     DestinationSettings,
     ServiceSettings,
@@ -37,6 +38,10 @@ def overview(
     secrets = _Secrets(references)
     yield "service"
     yield from _facts(_of_service(configuration.service, secrets))
+    yield "alerts"
+    yield from _facts(_of_alerts(configuration.alerts, secrets))
+    yield "canary"
+    yield f"  goes: {_canary(configuration)}"
     for name, source in configuration.sources.items():
         yield f"source {name}"
         routes = configuration.destinations_of(name)
@@ -81,6 +86,9 @@ def _of_service(settings: ServiceSettings, secrets: _Secrets) -> Mapping[str, st
         "admin paths": f"with a token ({secrets.one('service', 'admin_token')})"
         if token
         else "closed, because no admin_token is set",
+        "read tokens": secrets.several(("service", "read_tokens"), "read token"),
+        "changed files": _changes(settings),
+        "traces": "sent with OpenTelemetry" if settings.tracing else "not sent",
         "kept": f"finished events {settings.retention}, unmatched {settings.unmatched_retention}, "
         f"dead letters {settings.dead_letter_retention}, messageIds {settings.ledger_retention}",
         **limits,
@@ -90,6 +98,48 @@ def _of_service(settings: ServiceSettings, secrets: _Secrets) -> Mapping[str, st
         "presets folder": str(settings.presets_folder or "the one that came with the service"),
         "log": settings.log_format,
     }
+
+
+def _changes(settings: ServiceSettings) -> str:
+    """What becomes of a changed configuration."""
+    tried = f"tried with {_counted(settings.trial_events, 'event')}"
+    asked = "and with TikTok" if settings.verify_changes else "not with TikTok"
+    when = "by themselves" if settings.watch_changes else "when asked to"
+    return f"taken over {when}, {tried} {asked}"
+
+
+def _of_alerts(settings: AlertSettings, secrets: _Secrets) -> Mapping[str, str]:
+    server = secrets.one("alerts", "smtp_url") if settings.smtp_url else "no mail server"
+    signed = f", signed ({secrets.one('alerts', 'webhook_secret')})"
+    quiet = "a quiet source" if settings.silence else "not a quiet source"
+    return {
+        "Slack": secrets.several(("alerts", "slack_urls"), "address"),
+        "webhooks": secrets.several(("alerts", "webhook_urls"), "address")
+        + (signed if settings.webhook_secret else ""),
+        "e-mail": f"{_listed(settings.email_to, 'nobody')} by {server}"
+        if settings.email_to or settings.smtp_url
+        else "no address",
+        "private addresses": "allowed" if settings.allow_private_addresses else "refused",
+        "repeated": f"every {settings.repeat}",
+        "also about": f"events that wait {settings.backlog_age}, "
+        f"a disk {settings.disk_used:.0%} full, {quiet}",
+    }
+
+
+def _canary(configuration: Configuration) -> str:
+    if not configuration.canary.enabled:
+        return "not at all"
+    names = [
+        name
+        for name, settings in configuration.destinations.items()
+        if settings.own_test_event_code is not None
+    ]
+    reach = (
+        f"to {_listed(names)}"
+        if names
+        else "and stops before TikTok, for want of a test event code"
+    )
+    return f"every {configuration.canary.interval}, {reach}"
 
 
 def _of_source(
@@ -160,7 +210,8 @@ def _sharing(settings: SharingSettings) -> str:
 
 
 def _counted(count: int, word: str) -> str:
-    return f"{count:,} {word}{'' if count == 1 else 's'}"
+    plural = "es" if word.endswith("s") else "s"
+    return f"{count:,} {word}{'' if count == 1 else plural}"
 
 
 def _listed(items: Sequence[str], nothing: str = "") -> str:

@@ -72,10 +72,21 @@ def read_mappings(path: Path) -> tuple[PresetDefinition, ...]:
         raise PresetError(f"{path} is nested too deeply") from error
     if isinstance(decoded, Undecodable):
         raise PresetError(f"{path} is no JSON: {decoded.reason}")
-    return _definitions(decoded.value, path)
+    return definitions_in(decoded.value, str(path))
 
 
-def _definitions(content: Json, path: Path) -> tuple[PresetDefinition, ...]:
+def form_of(definition: PresetDefinition) -> JsonObject:
+    """The preset in Segment's own form."""
+    values = (definition.name, definition.subscribe, definition.partner_action)
+    return {**dict(zip(_KEYS, values, strict=False)), "mapping": definition.mapping}
+
+
+def definitions_in(content: Json, path: str) -> tuple[PresetDefinition, ...]:
+    """The presets in what a file holds; the path is for messages.
+
+    Raises:
+        PresetError: with every problem.
+    """
     entries = content.get("presets") if isinstance(content, dict) else content
     if not isinstance(entries, list) or not entries:
         raise PresetError(

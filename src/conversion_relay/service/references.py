@@ -14,8 +14,8 @@ from typing import Final
 from conversion_relay.core.values import Json, JsonObject
 from conversion_relay.errors import ConfigurationError
 from conversion_relay.service.environment import secret_in, value_of
-from conversion_relay.service.settings import GROUPS
-from conversion_relay.service.settings.kinds import SQLITE_URL
+from conversion_relay.service.settings import GROUPS, NAMED
+from conversion_relay.service.settings.kinds import PLACEHOLDER, SQLITE_URL
 from conversion_relay.service.toml_lines import Place
 
 SECRETS: Final = frozenset(
@@ -27,12 +27,15 @@ SECRETS: Final = frozenset(
         "admin_token",
         "encryption_key",
         "proxy_url",
+        "read_tokens",
+        "slack_urls",
+        "webhook_urls",
+        "webhook_secret",
+        "smtp_url",
     }
 )
 _PATHS: Final = {"mappings": "", "presets_folder": "", "database_url": SQLITE_URL}
 """The settings with a path, and what stands in front of it."""
-PLACEHOLDER: Final = "http://placeholder/"
-"""Stands where a secret is not known: good as a token and as an address."""
 _NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 """How variables are usually called. What is not, may be a secret in the wrong place."""
 _LITERAL: Final = (
@@ -114,7 +117,7 @@ def tables(tree: JsonObject) -> Iterator[tuple[Place, JsonObject]]:
         inside = tree.get(group)
         if not isinstance(inside, dict):
             continue
-        if group == "service":
+        if group not in NAMED:
             yield (group,), inside
             continue
         for name, table in inside.items():

@@ -26,6 +26,7 @@ from conversion_relay.service.reload.trial import Trial, trial_of, try_kept
 from conversion_relay.service.replay import element_of
 from conversion_relay.service.sealing import Sealer
 from conversion_relay.service.settings import ServiceSettings
+from conversion_relay.service.store.history import CANARY_SOURCE
 from conversion_relay.service.store.port import (
     Disposition,
     EventPage,
@@ -356,6 +357,13 @@ async def test_the_newest_events_are_tried(bench: Bench) -> None:
     assert all_of_them.summary == (
         "tried with 750 events, from which 450 deliveries result now and 450 with the change"
     )
+
+
+async def test_test_events_of_the_service_itself_are_no_real_ones(bench: Bench) -> None:
+    await bench.keep(greetings(3), "web")
+    await bench.keep(greetings(300, start=3), CANARY_SOURCE)
+    trial = await try_kept(bench.store, 3, side(TOY), side(TOY))
+    assert (trial.events, trial.deliveries_now, trial.changes) == (3, 3, ())
 
 
 @pytest.mark.parametrize(("kept", "newest"), [(0, 1000), (5, 0)])

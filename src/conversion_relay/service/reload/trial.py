@@ -20,6 +20,7 @@ from conversion_relay.service.reload.comparison import (
     by_name,
 )
 from conversion_relay.service.replay import element_of
+from conversion_relay.service.store.history import CANARY_SOURCE
 from conversion_relay.service.store.port import EventPage, Selection
 
 _PAGE_EVENTS: Final = 200
@@ -32,7 +33,7 @@ class KeptEvents(Protocol):
     """What is asked of a store."""
 
     async def before_newest(self, count: int) -> int:
-        """The id after which the newest `count` events lie."""
+        """The id after which the newest `count` events lie, canaries not counted."""
         ...
 
     async def select(self, selection: Selection, after: int, limit: int) -> EventPage:
@@ -89,7 +90,8 @@ async def try_kept(store: KeptEvents, newest: int, running: Side, candidate: Sid
     after: int | None = await store.before_newest(newest) if newest else None
     while after is not None and found.events + unreadable < newest:
         page = await store.select(_EVERY_EVENT, after, _PAGE_EVENTS)
-        for event in page.events[: newest - found.events - unreadable]:
+        real = [event for event in page.events if event.source != CANARY_SOURCE]
+        for event in real[: newest - found.events - unreadable]:
             element = element_of(event.original)
             if element is None:
                 unreadable += 1

@@ -195,7 +195,10 @@ class Store(Protocol):
         ...
 
     async def before_newest(self, count: int) -> int:
-        """The id after which the newest `count` events lie, for `select`."""
+        """The id after which the newest `count` events lie, for `select`.
+
+        The service's own test events (CANARY_SOURCE) lie among them, and do not count.
+        """
         ...
 
     async def body(self, delivery: int) -> bytes | None:

@@ -285,7 +285,9 @@ SELECT
     (SELECT max(id) FROM events);
 
 -- name: before_newest
-SELECT coalesce((SELECT id FROM events ORDER BY id DESC LIMIT 1 OFFSET :count), 0);
+SELECT coalesce(
+    (SELECT id FROM events WHERE source <> :canary ORDER BY id DESC LIMIT 1 OFFSET :count), 0
+);
 
 -- name: selected_events
 SELECT CAST(

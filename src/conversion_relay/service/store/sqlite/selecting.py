@@ -85,8 +85,9 @@ def select(
 
 
 def before_newest(connection: apsw.Connection, count: int) -> int:
-    """The id after which the newest `count` events lie."""
-    return int(connection.execute(QUERIES["before_newest"], {"count": count}).get)
+    """The id after which the newest `count` events lie, besides the service's own test events."""
+    given = {"count": count, "canary": CANARY_SOURCE}
+    return int(connection.execute(QUERIES["before_newest"], given).get)
 
 
 def known(connection: apsw.Connection, keys: Sequence[tuple[str, str]]) -> tuple[int | None, ...]:
