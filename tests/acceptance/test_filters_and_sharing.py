@@ -83,6 +83,7 @@ async def test_every_event_goes_where_it_and_its_user_allow(tmp_path: Path) -> N
             ("context.consent", "us", 6),
         ):
             labels = f'destination="{destination}",field="{field}",mapping="Place an Order"'
+            labels = f'{labels},source="default"'
             sample = f"relay_mapping_suppressions_total{{{labels}}} {count}.0"
             assert (sample in metrics) == bool(count), sample
 

@@ -23,25 +23,21 @@ from conversion_relay.service.environment import CONFIG_VARIABLE, VARIABLES, Var
 from conversion_relay.service.preset_files import read_preset_set
 from conversion_relay.service.schema import schema_text
 from conversion_relay.service.settings import (
+    GROUPS,
     Configuration,
     DestinationSettings,
     ServiceSettings,
     SharingSettings,
-    SourceSettings,
 )
 
 README = page("README.md")
 CONFIGURATION = page("docs/configuration.md")
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 DECISIONS = sorted((ROOT / "docs" / "decisions").glob("*.md"))
-MODELS: dict[str, type[BaseModel]] = {
-    "service": ServiceSettings,
-    "sources": SourceSettings,
-    "destinations": DestinationSettings,
-}
+MODELS: dict[str, type[BaseModel]] = {**GROUPS}
 LONGEST_FILE_LINES = 300
 LONGEST_FUNCTION_LINES = 30
-TABLES = {"fields.py", "metrics.py"}
+TABLES = {"fields.py"}
 
 
 def _setting(variable: Variable) -> FieldInfo:
@@ -104,7 +100,8 @@ def test_the_toml_example_loads_and_names_every_setting(tmp_path: Path) -> None:
     sharing = tree["destinations"]["eu"]["sharing"]
     assert set(sharing) == set(SharingSettings.model_fields)
     assert set(sharing) == set(column(table(CONFIGURATION, "## Sharing")))
-    assert set(tree["service"]) == set(ServiceSettings.model_fields)
+    for kind in ("service", "alerts", "canary"):
+        assert set(tree[kind]) == set(MODELS[kind].model_fields), kind
     secrets = re.findall(r'"env:(\w+)"', text)
     for name in re.findall(r'"file:([^"]+)"', text):
         inside = tmp_path / Path(name).name
@@ -113,6 +110,7 @@ def test_the_toml_example_loads_and_names_every_setting(tmp_path: Path) -> None:
     file = tmp_path / "relay.toml"
     file.write_text(text, "utf-8")
     environment = {name: f"http://{name}" for name in secrets}
+    environment["SMTP_URL"] = "smtp://mail.example:587"
     configuration = load(environment, file)
     assert isinstance(configuration, Configuration)
     assert set(configuration.destinations) == set(tree["destinations"])
@@ -242,7 +240,7 @@ def test_the_tree_of_the_architecture_page_is_the_code() -> None:
 
 def _text_files() -> Iterator[Path]:
     for name in (
-        *("src", "tests", "bench", "docs", "presets", ".ci"),
+        *("src", "tests", "bench", "deploy", "docs", "presets", ".ci"),
         *("README.md", "CHANGELOG.md", "LICENSE", "Makefile", "Dockerfile", "compose.yaml"),
         *("pyproject.toml", "requirements.lock", "requirements-dev.lock", ".dockerignore"),
     ):

@@ -1,4 +1,4 @@
-"""docs/operations.md names every path, problem, metric, log event and fault there is."""
+"""docs/operations.md names every path, problem, log event and fault there is."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-from prometheus_client.parser import text_string_to_metric_families
 from starlette.routing import Route
 
-from architecture.pages import ROOT, column, page, section, table
+from architecture.pages import ROOT, column, page, plain, section, table, tables
 from conversion_relay.core.delivery import LIFE, Cause, State
 from conversion_relay.core.lane import Condition
 from conversion_relay.sandbox import KINDS, TRACK_PATH
@@ -21,7 +20,7 @@ from conversion_relay.sandbox.journal import MAX_REQUESTS, Journal
 from conversion_relay.sandbox.ledger import Ledger
 from conversion_relay.service.app import open_relay
 from conversion_relay.service.configuration import load
-from conversion_relay.service.metrics import Metrics
+from conversion_relay.service.http.admin.masking import SHOWN
 from support.lines import Lines
 from support.running import environment
 
@@ -96,11 +95,6 @@ def test_every_condition_of_a_lane_is_described() -> None:
     assert rows == [one.value for one in Condition]
 
 
-def test_every_metric_is_described() -> None:
-    families = text_string_to_metric_families(Metrics().exposition().decode())
-    assert column(table(PAGE, "## Metrics")) == [family.name for family in families]
-
-
 def test_every_log_event_is_described() -> None:
     assert set(column(table(PAGE, "## Log"))) == set(_log_events())
 
@@ -124,6 +118,9 @@ def _logs(function: ast.expr) -> bool:
 
 
 def _named_events(node: ast.Dict) -> Iterator[str]:
+    """Those in a table; what has a `type` is a message of ASGI."""
+    if any(isinstance(key, ast.Constant) and key.value == "type" for key in node.keys):
+        return
     for value in node.values:
         text = value.value if isinstance(value, ast.Constant) else None
         if isinstance(text, str) and _EVENT.fullmatch(text):
@@ -142,3 +139,10 @@ def _problem_slugs() -> Iterator[str]:
                 slug = node.args[1]
                 if isinstance(slug, ast.Constant) and isinstance(slug.value, str):
                     yield slug.value
+
+
+def test_every_value_that_is_not_masked_is_named() -> None:
+    rows = tables(section(PAGE, "### What is masked"))[0]
+    named = {plain(place): re.findall(r"`([^`]+)`", keys) for place, keys in rows}
+    shown = {".".join(place) or "the top": list(keys) for place, keys in SHOWN.items()}
+    assert named == shown

@@ -6,6 +6,7 @@ field is missing. The commands run as processes of their own, without a service 
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sys
 import time
@@ -89,6 +90,7 @@ async def _spoil(service: Service, segment: Segment, operator: Operator, count: 
         deadline = time.monotonic() + 100
         while await operator.spoilt(client) < count:
             assert time.monotonic() < deadline
+            await asyncio.sleep(0.1)  # a token may ask 50 times a second
     assert (await service.stop())[0] == 0
 
 
