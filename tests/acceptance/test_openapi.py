@@ -46,7 +46,7 @@ _Ask: TypeAlias = Callable[[Case[Any], requests.Session], None]
 
 
 def _examples() -> int:
-    return max(5, int(os.environ.get("RELAY_TEST_CASES", "1000")) // 100)
+    return max(5, int(os.environ.get("RELAY_TEST_CASES", "1000")) // 150)
 
 
 @pytest.mark.slow

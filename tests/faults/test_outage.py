@@ -54,7 +54,7 @@ async def _attempts(store: Store, names: Sequence[str]) -> Counter[int]:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 async def test_a_fourteen_hour_outage_loses_nothing(tmp_path: Path, report: Report) -> None:
-    total = size_of(quick=3_000, short=20_000, full=500_000)
+    total = size_of(quick=1_500, short=20_000, full=500_000)
     simulation = Simulation(tmp_path, _mood, _SEED, VirtualTime())
     await simulation.start()
     steps = int((_LAST_EVENT - START) / _ARRIVALS)

@@ -73,8 +73,10 @@ class Relay:
             worker.wake()
 
     def stop(self) -> None:
-        """Tells every worker to claim nothing more."""
+        """Tells every worker to claim nothing more, and the canary to rest."""
         self.fleet.stop()
+        if self.canary is not None:
+            self.canary.rest()
 
     async def adopt(self, configuration: Configuration, targets: tuple[Target, ...]) -> None:
         """Goes on with another configuration.

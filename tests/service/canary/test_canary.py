@@ -222,6 +222,16 @@ async def test_without_a_test_code_it_stops_before_tiktok_and_says_so_once() -> 
         assert bench.standing.reason == "the webhook cannot be reached"
 
 
+async def test_at_the_stop_it_rests_and_what_is_on_its_way_is_no_failure() -> None:
+    async with _flying(flow=Flow(state=State.PENDING)) as bench:
+        await bench.until(lambda: bool(bench.flow.posted))
+        bench.canary.rest()
+        await bench.after(3 * MINUTE)
+        assert len(bench.flow.posted) == 1
+        assert bench.canary.standings == {}
+        assert "canary.failed" not in bench.log.events
+
+
 async def test_other_settings_take_effect_at_once() -> None:
     async with _flying(WITHOUT_CODE) as bench:
         bench.canary.configure(WITH_CODE)

@@ -100,6 +100,12 @@ class Canary:
                 task.cancel()
             await asyncio.gather(*under_way, return_exceptions=True)
 
+    def rest(self) -> None:
+        """Sends none any more and judges none: the service stops, and its door is shut."""
+        self._runs = False
+        for task in self._following.values():
+            task.cancel()
+
     def send(self, post: Post) -> None:
         """Sends one to every destination, or looks again for the one that waits; beside others."""
         for name in self.standings.keys() - self._following.keys():
