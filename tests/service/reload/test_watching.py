@@ -135,6 +135,7 @@ async def test_it_looks_every_few_seconds_whatever_goes_wrong(tmp_path: Path) ->
         while found.pixel != "PIXEL-CA":
             found.time.turn(seconds=LOOK_SECONDS)
             await asyncio.sleep(0.01)
+    assert not task.done()
     task.cancel()
     await asyncio.wait([task])
 
