@@ -14,7 +14,7 @@ import orjson
 from conversion_relay.core.decoding import Decoded, decode, elements
 from conversion_relay.core.event import SegmentEvent
 from conversion_relay.core.mapping import compile_mapping
-from conversion_relay.core.plan import plan
+from conversion_relay.core.plan import PlannedDelivery, plan
 from conversion_relay.core.values import JsonObject
 from conversion_relay.service.configuration import load_for_preview
 from conversion_relay.service.preset_files import presets_folder, read_preset_set
@@ -50,6 +50,14 @@ def sample_event() -> JsonObject:
     return event
 
 
+def sample_delivery() -> PlannedDelivery:
+    """What it leads to."""
+    parsed = SegmentEvent.parse(sample_event())
+    assert isinstance(parsed, SegmentEvent)
+    (delivery,) = plan(parsed, build_targets(load_for_preview({})), NOW).deliveries
+    return delivery
+
+
 def figures() -> list[Figure]:
     """The floor first: what no service of this kind can do without."""
     event = sample_event()
@@ -66,7 +74,7 @@ def figures() -> list[Figure]:
     parsed = SegmentEvent.parse(event)
     assert isinstance(parsed, SegmentEvent)
     targets = build_targets(load_for_preview({}))
-    (delivery,) = plan(parsed, targets, NOW).deliveries
+    delivery = sample_delivery()
     sealer = Sealer((bytes(KEY_BYTES),))
     kept = [(body, b"original"), (delivery.body, b"body")] * _BATCH
     interpreted = _rate(lambda: interpret(definition.mapping, event))

@@ -14,6 +14,7 @@ from conversion_relay.service.store.history import (
     Moment,
     OutcomeCount,
     RequestRecord,
+    Strain,
     VersionRecord,
     Waiting,
 )
@@ -102,6 +103,10 @@ class Past:
     async def version(self, number: int) -> VersionRecord | None:
         """Nobody asks."""
         raise NotImplementedError
+
+    async def strain(self) -> Strain:
+        """Nothing wears on it."""
+        return Strain()
 
     async def sizes(self) -> Mapping[str, int]:
         """Nobody asks."""

@@ -92,6 +92,11 @@ class Sealer:
         """Whether the key that seals now sealed this value."""
         return sealed[1:_HEADER_BYTES] == self._key_id
 
+    def missing_key(self, sealed: bytes) -> str | None:
+        """The id of the key that this was sealed with, where it is not at hand."""
+        named = sealed[1:_HEADER_BYTES]
+        return None if named in self._ciphers else named.hex()
+
     def open(self, sealed: bytes, context: bytes) -> bytes:
         """What was sealed.
 
@@ -129,7 +134,7 @@ def load_or_create_keys(setting: str | None, database: Path) -> tuple[bytes, ...
         StoreUnavailable: the disk is full, fails or can only be read.
     """
     if setting is not None:
-        return _decoded(setting.encode(), "the encryption key (RELAY_ENCRYPTION_KEY)")
+        return keys_of(setting)
     require_place(database)
     path = beside(database, ".key")
     try:
@@ -159,6 +164,15 @@ def _decoded(text: bytes, origin: str) -> tuple[bytes, ...]:
     if not keys:
         raise ConfigurationError(f"{origin} {NO_KEYS}")
     return keys
+
+
+def keys_of(setting: str) -> tuple[bytes, ...]:
+    """The keys of the setting.
+
+    Raises:
+        ConfigurationError: it holds something else.
+    """
+    return _decoded(setting.encode(), "the encryption key (RELAY_ENCRYPTION_KEY)")
 
 
 def keys_in(text: bytes) -> tuple[bytes, ...]:

@@ -14,14 +14,14 @@ from conversion_relay.core.delivery import Cause, State, Transition
 from conversion_relay.core.plan import Note
 from conversion_relay.errors import SealingError
 from conversion_relay.service.sealing import Sealer
-from conversion_relay.service.store.port import Settlement
-from conversion_relay.service.store.sqlite import SqliteStore, open_store
-from conversion_relay.service.store.sqlite.originals import (
+from conversion_relay.service.store.originals import (
     Original,
     SealedOriginals,
     open_originals,
     seal_originals,
 )
+from conversion_relay.service.store.port import Settlement
+from conversion_relay.service.store.sqlite import SqliteStore, open_store
 from service.store.conftest import KEY
 from service.store.examples import LEASE, NOW, delivered, delivery, event
 

@@ -18,6 +18,8 @@ from typing_extensions import override
 from conversion_relay.core.delivery import State
 from conversion_relay.errors import ConfigurationError, StoreUnavailable
 from conversion_relay.service.sealing import Sealer
+from conversion_relay.service.store.embedded.connection import open_writing, transaction
+from conversion_relay.service.store.originals import SealedOriginals, open_originals
 from conversion_relay.service.store.port import (
     Disposition,
     Forgotten,
@@ -27,8 +29,6 @@ from conversion_relay.service.store.port import (
     Selection,
 )
 from conversion_relay.service.store.sqlite import SqliteStore, open_store
-from conversion_relay.service.store.sqlite.connection import open_writing, transaction
-from conversion_relay.service.store.sqlite.originals import SealedOriginals, open_originals
 from conversion_relay.service.store.sqlite.removal import remove
 from conversion_relay.service.store.sqlite.schema import migrate, migrations
 from service.store.conftest import KEY

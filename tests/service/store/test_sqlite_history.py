@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from conversion_relay.core.delivery import LIFE, Cause, State, Transition
 from conversion_relay.errors import StoreUnavailable
 from conversion_relay.service.sealing import Sealer
+from conversion_relay.service.store.embedded.connection import open_writing, transaction
 from conversion_relay.service.store.history import Waiting
 from conversion_relay.service.store.port import (
     ClaimedDelivery,
@@ -27,10 +28,9 @@ from conversion_relay.service.store.port import (
     Settlement,
 )
 from conversion_relay.service.store.sqlite import SqliteStore, open_store
-from conversion_relay.service.store.sqlite.connection import open_writing, transaction
 from conversion_relay.service.store.sqlite.queries import QUERIES
 from conversion_relay.service.store.sqlite.schema import migrate, migrations
-from conversion_relay.service.store.sqlite.times import nearest_moment
+from conversion_relay.service.store.times import nearest_moment
 from service.store.conftest import KEY
 from service.store.examples import APP, LEASE, NOW, WEB, delivered, delivery, event, retried
 from service.store.test_contract_history import REFUSED, REQUEST, SILENT, VERSION
@@ -272,6 +272,8 @@ async def test_every_commit_is_timed(path: Path) -> None:
 async def test_sizes_are_those_of_the_files(path: Path, store: SqliteStore) -> None:
     await store.append([event("a")])
     sizes = await store.history.sizes()
+    assert sizes.keys() == {"database", "log", "disk_free", "disk_size"}
+    assert 0 < sizes["disk_free"] <= sizes["disk_size"]
     assert sizes["database"] == size(path)
     assert sizes["log"] == size(path.with_name("relay.db-wal")) > 0
 

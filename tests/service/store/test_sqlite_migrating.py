@@ -13,13 +13,13 @@ import pytest
 
 from conversion_relay.core.delivery import State
 from conversion_relay.service.sealing import Packing, Sealer, binding
+from conversion_relay.service.store.embedded.connection import open_writing, transaction
+from conversion_relay.service.store.originals import seal_originals
 from conversion_relay.service.store.port import Disposition, Receipt
+from conversion_relay.service.store.rows import body_context
 from conversion_relay.service.store.sqlite import open_store
-from conversion_relay.service.store.sqlite.connection import open_writing, transaction
-from conversion_relay.service.store.sqlite.ingest import body_context
-from conversion_relay.service.store.sqlite.originals import seal_originals
 from conversion_relay.service.store.sqlite.schema import migrate, migrations
-from conversion_relay.service.store.sqlite.times import to_microseconds
+from conversion_relay.service.store.times import to_microseconds
 from service.store.conftest import KEY
 from service.store.examples import LEASE, NOW, WEB, delivered, event
 
@@ -28,7 +28,7 @@ STATES = ["pending", "claimed", "delivered", "dead", "uncertain"]
 HANGING = """
 import sys
 from pathlib import Path
-from conversion_relay.service.store.sqlite.connection import open_writing
+from conversion_relay.service.store.embedded.connection import open_writing
 from conversion_relay.service.store.sqlite.schema import Migration, migrate, migrations
 
 def halt():

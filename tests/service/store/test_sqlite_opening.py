@@ -14,18 +14,19 @@ import pytest
 
 from conversion_relay.errors import ConfigurationError, StoreUnavailable
 from conversion_relay.service.sealing import Sealer
-from conversion_relay.service.store.sqlite import SqliteStore, open_store
-from conversion_relay.service.store.sqlite.connection import (
+from conversion_relay.service.store.embedded.connection import (
     open_writing,
     require_durable,
     require_sqlite,
     transaction,
 )
-from conversion_relay.service.store.sqlite.marker import field
+from conversion_relay.service.store.embedded.ownership import field
+from conversion_relay.service.store.sql_files import Migration
+from conversion_relay.service.store.sqlite import SqliteStore, open_store
 from conversion_relay.service.store.sqlite.opening import temporary_folder
 from conversion_relay.service.store.sqlite.queries import QUERIES
-from conversion_relay.service.store.sqlite.schema import Migration, migrate, migrations
-from conversion_relay.service.store.sqlite.times import to_microseconds
+from conversion_relay.service.store.sqlite.schema import migrate, migrations
+from conversion_relay.service.store.times import to_microseconds
 from service.store.conftest import KEY
 from service.store.examples import LEASE, NOW, WEB, event, retried
 

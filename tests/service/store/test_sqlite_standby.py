@@ -20,15 +20,15 @@ from conversion_relay.core.delivery import LIFE, Cause, State, Transition
 from conversion_relay.core.lane import Condition
 from conversion_relay.errors import StoreUnavailable
 from conversion_relay.service.sealing import Sealer
+from conversion_relay.service.store.embedded.connection import open_writing
+from conversion_relay.service.store.embedded.ownership import field, own
+from conversion_relay.service.store.embedded.standing import Standing
 from conversion_relay.service.store.port import ClaimedDelivery, LaneRecord, Settlement
 from conversion_relay.service.store.sqlite import Limits, SqliteStore, open_store
 from conversion_relay.service.store.sqlite.claims import Batch
-from conversion_relay.service.store.sqlite.connection import open_writing
-from conversion_relay.service.store.sqlite.marker import Marker, field
-from conversion_relay.service.store.sqlite.ownership import own
+from conversion_relay.service.store.sqlite.marker import Marker
 from conversion_relay.service.store.sqlite.standby import Standby
-from conversion_relay.service.store.sqlite.standing import Standing
-from conversion_relay.service.store.sqlite.times import to_microseconds
+from conversion_relay.service.store.times import to_microseconds
 from service.store.conftest import KEY
 from service.store.examples import LEASE, NOW, delivered, event, retried
 from support.disk import BROKEN, FULL, READ_ONLY, Disk, failing_disk

@@ -15,6 +15,15 @@ import pytest
 from conversion_relay.core.delivery import Cause, State, Transition
 from conversion_relay.errors import SealingError
 from conversion_relay.service.sealing import Sealer
+from conversion_relay.service.store.embedded.connection import open_writing, transaction
+from conversion_relay.service.store.originals import (
+    Original,
+    SealedOriginals,
+    in_chunk_order,
+    open_originals,
+    seal_originals,
+    thinned,
+)
 from conversion_relay.service.store.port import (
     ClaimedDelivery,
     Disposition,
@@ -24,20 +33,11 @@ from conversion_relay.service.store.port import (
     Swept,
 )
 from conversion_relay.service.store.sqlite import SqliteStore, open_store
-from conversion_relay.service.store.sqlite.connection import open_writing, transaction
 from conversion_relay.service.store.sqlite.ledger import SLOTS, forget, ring
-from conversion_relay.service.store.sqlite.originals import (
-    Original,
-    SealedOriginals,
-    in_chunk_order,
-    open_originals,
-    seal_originals,
-    thinned,
-)
 from conversion_relay.service.store.sqlite.queries import QUERIES, in_slot
 from conversion_relay.service.store.sqlite.removal import keep_thinned, to_thin
 from conversion_relay.service.store.sqlite.schema import migrate, migrations
-from conversion_relay.service.store.sqlite.times import to_microseconds
+from conversion_relay.service.store.times import to_microseconds
 from service.store.conftest import KEY
 from service.store.examples import LEASE, NOW, delivered, event
 

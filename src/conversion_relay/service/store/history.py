@@ -190,6 +190,20 @@ class VersionRecord:
     refused: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Strain:
+    """What wears on the database.
+
+    Attributes:
+        oldest_transaction: how long the oldest one has kept the database from clearing away what
+            nobody needs any more; zero where nothing does.
+        holder: what holds it, in words that name no statement.
+    """
+
+    oldest_transaction: timedelta = timedelta()
+    holder: str | None = None
+
+
 class History(Protocol):
     """The past as operators ask for it. Safe to call from many tasks.
 
@@ -263,4 +277,8 @@ class History(Protocol):
 
     async def sizes(self) -> Mapping[str, int]:
         """Bytes: `database`, `log` (write-ahead), `disk_free`, `disk_size`."""
+        ...
+
+    async def strain(self) -> Strain:
+        """What wears on the database. Cheap: it is asked every few seconds."""
         ...

@@ -12,6 +12,7 @@ from collections.abc import Set as AbstractSet
 from datetime import date, datetime, timedelta
 from typing import Protocol
 
+from conversion_relay.service.store.cluster import Cluster
 from conversion_relay.service.store.history import History, RequestRecord
 from conversion_relay.service.store.kept import (
     EventPage,
@@ -45,6 +46,7 @@ from conversion_relay.service.store.values import (
 __all__ = [
     "PROBE_REST",
     "ClaimedDelivery",
+    "Cluster",
     "DeliveryRecord",
     "Disposition",
     "EventPage",
@@ -74,9 +76,10 @@ __all__ = [
 class Store(Protocol):
     """Keeps events, deliveries and the ledger of messageIds. Safe to call from many tasks.
 
-    While the disk can be read and not written, `append` fails, but claims are given and their ends
-    kept in memory, to be written before anything else once that is possible; `release` and
-    `keep_lane` are done then. What is read of the store meanwhile may lag behind.
+    Of a store that one process owns: while the disk can be read and not written, `append` fails,
+    but claims are given and their ends kept in memory, to be written before anything else once
+    that is possible; `release` and `keep_lane` are done then. What is read of the store meanwhile
+    may lag behind. With several nodes nothing is claimed that the others would not see.
 
     Every method raises StoreUnavailable when nothing can be read or written, when the store meets
     a fault of its own, or after `close`; nothing else but what it names itself.
@@ -85,6 +88,11 @@ class Store(Protocol):
     @property
     def history(self) -> History:
         """What is kept besides events: requests, counts, alerts, configurations."""
+        ...
+
+    @property
+    def cluster(self) -> Cluster | None:
+        """What the nodes over this database share; None: one process owns it."""
         ...
 
     @property
@@ -241,9 +249,11 @@ class Store(Protocol):
 
         Of every event whose userId or anonymousId is exactly one of these: the event, its original
         and its deliveries, whatever their state; and the match keys remembered for these ids. The
-        ledger keeps the messageIds, so that a copy is still recognised. The bytes are gone from
-        the disk once this comes back. A delivery that a worker has at this moment may still
-        arrive. Many users cost little more than one.
+        ledger keeps the messageIds, so that a copy is still recognised. Nothing that asks the
+        database, of this node or another, finds any of it once this comes back. An engine that
+        owns its files has overwritten the bytes by then; a server keeps them, sealed, until it
+        uses their room again. A delivery that a worker has at this moment may still arrive. Many
+        users cost little more than one.
 
         Nobody waits long for it: it is done in steps. If it fails or is cut off in the middle,
         what was done so far stays done, and it can be called again.

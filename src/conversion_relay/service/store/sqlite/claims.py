@@ -15,18 +15,15 @@ from typing import NamedTuple, TypeAlias
 import apsw
 import orjson
 
-from conversion_relay.core.delivery import LIFE, Cause, State, Transition
 from conversion_relay.errors import SealingError, StoreUnavailable
 from conversion_relay.service.sealing import Sealer
 from conversion_relay.service.store.port import PROBE_REST, ClaimedDelivery, Settlement
-from conversion_relay.service.store.sqlite.ingest import body_context
+from conversion_relay.service.store.rows import CLOSED_BODY, DAMAGED_ROW, body_context, settled_row
 from conversion_relay.service.store.sqlite.queries import QUERIES
 from conversion_relay.service.store.sqlite.requests import KeptRequest, keep_request
-from conversion_relay.service.store.sqlite.times import from_microseconds, to_microseconds
+from conversion_relay.service.store.times import from_microseconds, to_microseconds
 
 NONE_KEPT_BACK = "[]"
-_CLOSED_BODY = Transition(State.DEAD, Cause.UNREADABLE, reason="the stored body cannot be opened")
-_DAMAGED_ROW = Transition(State.DEAD, Cause.UNREADABLE, reason="the stored row cannot be read")
 
 
 class DueRow(NamedTuple):
@@ -159,9 +156,9 @@ def open_claims(
         try:
             opened.append(_opened(row, sealed, claims, sealer))
         except SealingError:
-            damaged.append(Settlement(row.id, row.fence, _CLOSED_BODY))
+            damaged.append(Settlement(row.id, row.fence, CLOSED_BODY))
         except OverflowError:
-            damaged.append(Settlement(row.id, row.fence, _DAMAGED_ROW))
+            damaged.append(Settlement(row.id, row.fence, DAMAGED_ROW))
     return tuple(opened), tuple(damaged)
 
 
@@ -171,7 +168,7 @@ def settlement_rows(settlements: Sequence[Settlement]) -> str:
     Raises:
         ValueError: a transition that is none: not in LIFE, or a due time that does not fit.
     """
-    return orjson.dumps([_settlement_row(settlement) for settlement in settlements]).decode()
+    return orjson.dumps([[*settled_row(one)] for one in settlements]).decode()
 
 
 def settle(
@@ -236,29 +233,6 @@ def _with_bodies(claims: Claims) -> list[tuple[DueRow, bytes]]:
 
 def _due_order(found: tuple[DueRow, bytes]) -> tuple[int, int]:
     return found[0].due_at, found[0].id
-
-
-def _settlement_row(settlement: Settlement) -> list[str | int | None]:
-    transition = settlement.transition
-    known = LIFE.get((State.CLAIMED, transition.cause)) is transition.state
-    waits = transition.state is State.PENDING
-    if not known or waits is (transition.due_at is None):
-        raise ValueError(
-            f"no transition: {transition.state.value} for {transition.cause.value}, "
-            f"due at {transition.due_at}"
-        )
-    return [
-        settlement.id,
-        settlement.fence,
-        transition.state.value,
-        _optional_microseconds(transition.due_at),
-        transition.reason,
-        _optional_microseconds(transition.first_unknown_at),
-    ]
-
-
-def _optional_microseconds(moment: datetime | None) -> int | None:
-    return None if moment is None else to_microseconds(moment)
 
 
 def _optional_moment(number: int | None) -> datetime | None:

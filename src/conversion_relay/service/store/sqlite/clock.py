@@ -5,23 +5,21 @@ Inside a transaction; a bounded number at once, because a whole backlog may be c
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import apsw
 
+from conversion_relay.service.store.rounds import LONGEST_WAIT
 from conversion_relay.service.store.sqlite.queries import QUERIES
-from conversion_relay.service.store.sqlite.times import to_microseconds
+from conversion_relay.service.store.times import to_microseconds
 
-_LONGEST_WAIT: Final = timedelta(minutes=5)
-"""Longer than any lease (90 seconds) and any pause between two attempts (30): a Retry-After is for
-the lane, not for what waits in it."""
 _PULLED_AT_ONCE: Final = 500
 
 
 def pull_back(connection: apsw.Connection, now: datetime, most: int = _PULLED_AT_ONCE) -> bool:
     """What waits for longer than any rule lets it goes now; gives whether that was all."""
-    at, latest = to_microseconds(now), to_microseconds(now + _LONGEST_WAIT)
+    at, latest = to_microseconds(now), to_microseconds(now + LONGEST_WAIT)
     given = {"now": at, "latest": latest, "most": most}
     pulled: list[int] = []
     for query in ("pull_back", "pull_back_held"):

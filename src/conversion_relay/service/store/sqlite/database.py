@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import apsw
 
 from conversion_relay.errors import StoreUnavailable
-from conversion_relay.service.store.sqlite.connection import unavailable
-from conversion_relay.service.store.sqlite.ownership import Ownership
+from conversion_relay.service.store.embedded.connection import unavailable
+from conversion_relay.service.store.embedded.ownership import Ownership
+from conversion_relay.service.store.embedded.standing import Standing
 from conversion_relay.service.store.sqlite.standby import Standby
-from conversion_relay.service.store.sqlite.standing import Standing
 
 
 @dataclass(frozen=True, slots=True)

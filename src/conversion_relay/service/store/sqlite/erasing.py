@@ -7,54 +7,26 @@ originals are looked through.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
 import apsw
 import orjson
 
-from conversion_relay.core.decoding import Undecodable, decode
 from conversion_relay.core.delivery import State
-from conversion_relay.core.match_keys import subjects_of
-from conversion_relay.errors import SealingError
-from conversion_relay.service.sealing import Sealer
+from conversion_relay.service.store.originals import SealedOriginals, Thinnable
 from conversion_relay.service.store.port import Forgotten
+from conversion_relay.service.store.searching import Asked
 from conversion_relay.service.store.sqlite import removal
-from conversion_relay.service.store.sqlite.originals import (
-    Original,
-    SealedOriginals,
-    open_originals,
-)
 from conversion_relay.service.store.sqlite.queries import QUERIES
-from conversion_relay.service.store.sqlite.removal import Thinnable
-from conversion_relay.service.store.sqlite.subjects import NOBODY_MARK, events_marked, without
+from conversion_relay.service.store.subjects import NOBODY_MARK, events_marked, without
 
 _STRETCH_EVENTS: Final = 25_000
 """Some milliseconds, in which others do not have the interpreter."""
 _EVENTS_AT_ONCE: Final = 200
 _CHUNKS_AT_ONCE: Final = 8
 """Sealed anew and written in one transaction: some hundred KiB each."""
-_ESCAPED: Final = re.compile(r'[^ -~]|["/\\]')
-"""What JSON may write in several ways."""
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Whose events are meant.
-
-    Attributes:
-        users: userIds or anonymousIds.
-        source: whose events alone; None: of all sources.
-        marks: the users' hashes, as they stand beside events.
-        last: the newest event that is meant.
-    """
-
-    users: frozenset[str]
-    source: str | None
-    marks: frozenset[int]
-    last: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,74 +146,6 @@ def erase(
         connection.execute(QUERIES["change_hashes"], given)
     removal.keep_thinned(connection, thinned)
     return forgotten
-
-
-def search(
-    chunks: Iterable[SealedOriginals], asked: Asked, sealer: Sealer, unread: frozenset[int] | None
-) -> tuple[int, ...]:
-    """The events in these chunks that are the users'.
-
-    Args:
-        chunks: of which nobody can read a damaged one, or tell whose events are in it.
-        asked: who is meant.
-        sealer: opens them.
-        unread: if given, these events alone; the id of a user may stand anywhere in them.
-    """
-    return tuple(_search(chunks, asked, sealer, unread))
-
-
-def _search(
-    chunks: Iterable[SealedOriginals], asked: Asked, sealer: Sealer, unread: frozenset[int] | None
-) -> Iterator[int]:
-    likeness = _Likeness.of(asked.users)
-    is_theirs = likeness.is_subject if unread is None else likeness.is_in
-    for chunk in chunks:
-        try:
-            originals = open_originals(chunk, sealer)
-        except SealingError:
-            continue
-        for one in originals:
-            of_source = asked.source is None or one.source == asked.source
-            is_meant = unread is None or one.event in unread
-            if of_source and is_meant and is_theirs(one):
-                yield one.event
-
-
-@dataclass(frozen=True, slots=True)
-class _Likeness:
-    """How the ids of users look in an original.
-
-    Attributes:
-        always: the bytes that are there wherever an id is; empty when there are several ways.
-    """
-
-    users: frozenset[str]
-    always: bytes
-
-    @staticmethod
-    def of(users: frozenset[str]) -> _Likeness:
-        (user,) = users if len(users) == 1 else ("",)
-        return _Likeness(users, b"" if _ESCAPED.search(user) else user.encode())
-
-    def is_subject(self, original: Original) -> bool:
-        """Whether it is one of theirs; decoding is for those where an id can be at all."""
-        content = original.content
-        if self.always not in content and b"\\u" not in content:
-            return False
-        text = content.decode(errors="surrogateescape")
-        decoded = decode(text)
-        if isinstance(decoded, Undecodable) or not isinstance(decoded.value, dict):
-            return self._stands_in(text)
-        return not self.users.isdisjoint(subjects_of(decoded.value))
-
-    def is_in(self, original: Original) -> bool:
-        """Whether it is, or an id stands in it as a word."""
-        text = original.content.decode(errors="surrogateescape")
-        return self._stands_in(text) or self.is_subject(original)
-
-    def _stands_in(self, text: str) -> bool:
-        there = (user for user in self.users if user in text)
-        return any(re.search(rf"(?<!\w){re.escape(user)}(?!\w)", text) for user in there)
 
 
 def _chunks(rows: object) -> tuple[SealedOriginals, ...]:

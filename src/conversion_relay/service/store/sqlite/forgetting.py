@@ -16,15 +16,14 @@ from functools import partial
 from typing import Final, TypeVar
 
 from conversion_relay.errors import StoreUnavailable
+from conversion_relay.service.store.embedded.connection import take_in_log
+from conversion_relay.service.store.originals import SealedOriginals, Thinnable, thin_all
 from conversion_relay.service.store.port import Forgotten
+from conversion_relay.service.store.searching import Asked, search
 from conversion_relay.service.store.sqlite import erasing
-from conversion_relay.service.store.sqlite.connection import take_in_log
-from conversion_relay.service.store.sqlite.erasing import Asked
 from conversion_relay.service.store.sqlite.memory import Memory
-from conversion_relay.service.store.sqlite.originals import SealedOriginals
 from conversion_relay.service.store.sqlite.reader import Reader
-from conversion_relay.service.store.sqlite.removal import Thinnable, keep_thinned
-from conversion_relay.service.store.sqlite.sweeping import thin_all
+from conversion_relay.service.store.sqlite.removal import keep_thinned
 from conversion_relay.service.store.sqlite.writer import Writer
 
 _TRIES: Final = 50
@@ -94,7 +93,7 @@ class Forgetting:
             yield events
 
     async def _older(self, asked: Asked) -> AsyncIterator[Sequence[int]]:
-        after, last = 0, min(asked.last, self.memory.subjects.first_event - 1)
+        after, last = 0, min(asked.last, self.memory.first_event - 1)
         while chunks := await self._chunks(after, last):
             after = chunks[-1].first_event
             yield await self._search(chunks, asked, None)
@@ -106,7 +105,7 @@ class Forgetting:
         self, chunks: Sequence[SealedOriginals], asked: Asked, unread: frozenset[int] | None
     ) -> Sequence[int]:
         sealer = self.memory.sealer
-        return await asyncio.to_thread(erasing.search, chunks, asked, sealer, unread)
+        return await asyncio.to_thread(search, chunks, asked, sealer, unread)
 
     async def _erase(self, events: Sequence[int]) -> Forgotten:
         """All of these, as many at a time as a short transaction takes."""

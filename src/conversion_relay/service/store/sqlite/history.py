@@ -19,6 +19,7 @@ import apsw
 
 from conversion_relay.service.place import log_of
 from conversion_relay.service.sealing import Sealer
+from conversion_relay.service.store.embedded.connection import unavailable
 from conversion_relay.service.store.history import (
     AlertRecord,
     AnswerCount,
@@ -26,11 +27,11 @@ from conversion_relay.service.store.history import (
     Moment,
     OutcomeCount,
     RequestRecord,
+    Strain,
     VersionRecord,
     Waiting,
 )
 from conversion_relay.service.store.sqlite import alerts, requests, tallies, versions
-from conversion_relay.service.store.sqlite.connection import unavailable
 from conversion_relay.service.store.sqlite.outcomes import Moments, Outcomes, WaitingValue
 from conversion_relay.service.store.sqlite.reader import Reader
 from conversion_relay.service.store.sqlite.writer import Writer
@@ -140,6 +141,10 @@ class SqliteHistory:
             return await asyncio.to_thread(_sizes, self.path)
         except OSError as error:
             raise unavailable(error) from error
+
+    async def strain(self) -> Strain:
+        """Nothing that another program could cause: one process owns the file."""
+        return Strain()
 
     async def _read(self, work: Callable[[apsw.Connection], Result]) -> Result:
         async with self.turn:

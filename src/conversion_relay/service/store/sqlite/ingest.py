@@ -14,29 +14,31 @@ from dataclasses import dataclass
 from itertools import chain, islice
 
 import apsw
-import orjson
 
 from conversion_relay.core.delivery import State
-from conversion_relay.core.plan import Note, PlannedDelivery
-from conversion_relay.service.sealing import Packing, binding
-from conversion_relay.service.store.port import NewEvent, Receipt, kept_event_id
-from conversion_relay.service.store.sqlite import ledger
-from conversion_relay.service.store.sqlite.memory import Memory, count
-from conversion_relay.service.store.sqlite.originals import (
+from conversion_relay.core.plan import PlannedDelivery
+from conversion_relay.service.sealing import Packing
+from conversion_relay.service.store.originals import (
     SealedOriginals,
     in_chunk_order,
     seal_originals,
 )
+from conversion_relay.service.store.port import NewEvent, Receipt, kept_event_id
+from conversion_relay.service.store.rows import (
+    EnvelopeKey,
+    notes_text,
+    planned_context,
+    type_of,
+    worth_of,
+)
+from conversion_relay.service.store.sqlite import ledger
+from conversion_relay.service.store.sqlite.memory import Memory, count
 from conversion_relay.service.store.sqlite.queries import QUERIES, for_rows, in_slot
-from conversion_relay.service.store.sqlite.times import to_microseconds
+from conversion_relay.service.store.times import to_microseconds
 
 Row = tuple[str | int | bytes | None, ...]
-EnvelopeKey = tuple[str, str]  # destination, envelope
 
 _ROWS_AT_ONCE = 128
-_IN_QUARANTINE = ""
-_TYPES = {"track", "page", "screen", "identify", "group", "alias", "delete", _IN_QUARANTINE}
-_OTHER_TYPE = "other"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +153,7 @@ class Ingest:
         self, events: Sequence[NewEvent], first_event: int, envelopes: dict[EnvelopeKey, int]
     ) -> list[Row]:
         planned = [(e, n, d) for n, e in enumerate(events, first_event) for d in e.deliveries]
-        values = [(d.body, _body_context(event, d)) for event, _, d in planned]
+        values = [(d.body, planned_context(event, d)) for event, _, d in planned]
         bodies = self._sealer.seal_all(values, Packing.PLAIN)
         numbers = self._envelopes | envelopes
         first = self._last_delivery + 1
@@ -166,21 +168,6 @@ class Ingest:
             state = (due_at, State.PENDING.value, due_at)
             rows.append((number, event_number, envelope, *names, *state, body, *worth_of(d)))
         return rows
-
-
-def worth_of(planned: PlannedDelivery) -> tuple[int | None, str | None]:
-    """What is kept of a conversion's worth: millionths and currency."""
-    worth = planned.worth
-    return (None, None) if worth is None else (worth.micros, worth.currency)
-
-
-def body_context(source: str, message_id: str, destination: str, mapping: str) -> bytes:
-    """What a sealed body is bound to."""
-    return binding("body", source, message_id, destination, mapping)
-
-
-def _body_context(event: NewEvent, planned: PlannedDelivery) -> bytes:
-    return body_context(event.source, event.message_id, planned.destination, planned.mapping)
 
 
 def _fresh(
@@ -202,19 +189,14 @@ def _event_row(number: int, event: NewEvent) -> Row:
         number,
         event.source,
         event.message_id,
-        event.type if event.type in _TYPES else _OTHER_TYPE,
+        type_of(event),
         to_microseconds(event.received_at),
         event.disposition.value,
         event.reason,
-        _notes(event.warnings),
-        _notes(event.rejections),
-        _notes(event.suppressions),
+        notes_text(event.warnings),
+        notes_text(event.rejections),
+        notes_text(event.suppressions),
     )
-
-
-def _notes(notes: Sequence[Note]) -> str | None:
-    rows = [[note.destination, note.mapping, note.field, note.reason] for note in notes]
-    return orjson.dumps(rows).decode() if rows else None
 
 
 def _ledger_row(number: int, event: NewEvent) -> Row:

@@ -19,7 +19,7 @@ import orjson
 
 from conversion_relay.service.store.port import Swept
 from conversion_relay.service.store.sqlite.queries import QUERIES, in_slot
-from conversion_relay.service.store.sqlite.times import to_microseconds
+from conversion_relay.service.store.times import to_microseconds
 
 SLOTS: Final = 3
 """What the schema has; two of them share the retention, so that the third can be emptied."""

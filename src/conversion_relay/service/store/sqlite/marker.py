@@ -16,15 +16,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-FIELD_BYTES = 32
-OWNER_AT, MARK_AT = 0, FIELD_BYTES
-BLANK = b"\n".rjust(FIELD_BYTES)
+from conversion_relay.service.store.embedded.ownership import BLANK, FIELD_BYTES, MARK_AT, field
+
 _FILE_FLAGS = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-
-
-def field(number: int) -> bytes:
-    """A number as it stands in a field of the lock file."""
-    return f"{number}\n".encode().rjust(FIELD_BYTES)
 
 
 @dataclass(frozen=True, slots=True)

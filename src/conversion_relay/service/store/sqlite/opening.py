@@ -18,8 +18,7 @@ import apsw
 
 from conversion_relay.errors import ConfigurationError, SealingError, StoreUnavailable
 from conversion_relay.service.sealing import Sealer, binding
-from conversion_relay.service.store.sqlite.clock import pull_back
-from conversion_relay.service.store.sqlite.connection import (
+from conversion_relay.service.store.embedded.connection import (
     open_reading,
     open_writing,
     require_sqlite,
@@ -27,23 +26,25 @@ from conversion_relay.service.store.sqlite.connection import (
     transaction,
     unavailable,
 )
+from conversion_relay.service.store.embedded.ownership import own
+from conversion_relay.service.store.embedded.standing import Standing
+from conversion_relay.service.store.sqlite.clock import pull_back
 from conversion_relay.service.store.sqlite.database import Database
 from conversion_relay.service.store.sqlite.history import SqliteHistory
 from conversion_relay.service.store.sqlite.ingest import Ingest
 from conversion_relay.service.store.sqlite.marker import Marker
 from conversion_relay.service.store.sqlite.memory import Memory
-from conversion_relay.service.store.sqlite.ownership import own
+from conversion_relay.service.store.sqlite.moved import require_unmoved
 from conversion_relay.service.store.sqlite.queries import QUERIES
 from conversion_relay.service.store.sqlite.reader import Reader
 from conversion_relay.service.store.sqlite.replaying import Replaying
 from conversion_relay.service.store.sqlite.schema import migrate, migrations
 from conversion_relay.service.store.sqlite.standby import Standby
-from conversion_relay.service.store.sqlite.standing import Standing
 from conversion_relay.service.store.sqlite.store import SqliteStore
 from conversion_relay.service.store.sqlite.subjects import open_subjects
-from conversion_relay.service.store.sqlite.times import to_microseconds
 from conversion_relay.service.store.sqlite.versions import seal_anew
 from conversion_relay.service.store.sqlite.writer import Limits, Writer
+from conversion_relay.service.store.times import to_microseconds
 
 _PROOF = b"this key sealed here"
 _CHANGED_AT_ONCE: Final = 5_000
@@ -69,11 +70,12 @@ async def open_store(
 
     Raises:
         ConfigurationError: there can be no database at this path, another process has it, a newer
-            release wrote it, it cannot be made durable, or a key is not at hand.
+            release wrote it, it moved elsewhere, it cannot be made durable, or a key is not at
+            hand.
         StoreUnavailable: it cannot be read or written, or is damaged.
     """
     bounds = limits or Limits()
-    opening = asyncio.to_thread(_open_database, path, sealer, bounds, now)
+    opening = asyncio.to_thread(open_database, path, sealer, bounds, now, require_unmoved)
     database, ingest, memory = await opening
     loop = asyncio.get_running_loop()
     standing, standby = database.standing, database.standby
@@ -85,10 +87,22 @@ async def open_store(
     return SqliteStore(database, writer, reader, memory, replaying, history)
 
 
-def _open_database(
-    path: Path, sealer: Sealer, limits: Limits, now: datetime | None
+def open_database(
+    path: Path,
+    sealer: Sealer,
+    limits: Limits,
+    now: datetime | None,
+    permit: Callable[[apsw.Connection], object],
 ) -> tuple[Database, Ingest, Memory]:
-    """Whatever fails on the way lets go of everything taken before."""
+    """The file, owned and made fit to work with; whatever fails on the way lets go of it.
+
+    Args:
+        path: of the database.
+        sealer: with every key.
+        limits: of what may wait and go together.
+        now: the present, where times that lie ahead are looked for.
+        permit: raises ConfigurationError where this database must not be opened.
+    """
     require_sqlite(apsw.sqlitelibversion())
     with ExitStack() as undo:
         ownership = own(path)
@@ -99,10 +113,11 @@ def _open_database(
             if ownership.unclean:
                 require_whole(writing)
             migrate(writing, migrations())
+            permit(writing)
             marker = Marker.of(path, ownership.lock, temporary_folder())
             with transaction(writing):
                 _require_keys(writing, sealer)
-                memory = Memory(open_subjects(writing, sealer), sealer)
+                memory = Memory(*open_subjects(writing, sealer), sealer)
                 seal_anew(writing, sealer)
                 writing.execute(QUERIES["release_claims"])
             _suspect(writing, marker, now)

@@ -1,29 +1,14 @@
-"""The named queries of the `.sql` files of this folder. Knows no connection.
-
-`-- name: x` begins a query, which ends with its semicolon; other comments stay in place.
-"""
+"""The named queries of the `.sql` files of this folder. Knows no connection."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from functools import cache
-from importlib import resources
-from types import MappingProxyType
 from typing import Final
 
-_NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
-
-
-def _read(text: str) -> Mapping[str, str]:
-    _, *parts = _NAME.split(text)
-    bodies = (body.strip().removesuffix(";") for body in parts[1::2])
-    return MappingProxyType(dict(zip(parts[::2], bodies, strict=True)))
-
+from conversion_relay.service.store.sql_files import read_queries
 
 _FILES: Final = ("queries.sql", "persons.sql", "history.sql")
-_FOLDER: Final = resources.files(__package__)
-QUERIES = _read("".join(_FOLDER.joinpath(name).read_text("utf-8") for name in _FILES))
+QUERIES = read_queries(__package__, _FILES)
 
 
 @cache

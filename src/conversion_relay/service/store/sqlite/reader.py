@@ -14,7 +14,7 @@ from typing import TypeVar
 import apsw
 
 from conversion_relay.errors import StoreUnavailable
-from conversion_relay.service.store.sqlite.connection import unavailable
+from conversion_relay.service.store.embedded.connection import unavailable
 
 Result = TypeVar("Result")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
 
 import apsw
 import orjson
@@ -12,24 +11,10 @@ import orjson
 from conversion_relay.core.delivery import State
 from conversion_relay.core.lane import Condition
 from conversion_relay.service.store.port import DeliveryRecord, Disposition, LaneRecord, Totals
+from conversion_relay.service.store.records import DeliveryRow, delivery_record, optional_moment
 from conversion_relay.service.store.sqlite.ledger import events_of
 from conversion_relay.service.store.sqlite.queries import QUERIES
-from conversion_relay.service.store.sqlite.times import nearest_moment, to_microseconds
-
-
-class DeliveryRow(NamedTuple):
-    """One row of the query `deliveries_of`, times in microseconds."""
-
-    id: int
-    message_id: str
-    destination: str
-    mapping: str
-    event_name: str
-    state: str
-    attempts: int
-    reason: str | None
-    accepted_at: int
-    settled_at: int | None
+from conversion_relay.service.store.times import to_microseconds
 
 
 def next_due(connection: apsw.Connection, destination: str, kept_back: str) -> datetime | None:
@@ -58,22 +43,6 @@ def deliveries_of(
     return tuple(delivery_record(DeliveryRow(*row)) for row in rows)
 
 
-def delivery_record(row: DeliveryRow) -> DeliveryRecord:
-    """A row as the port gives it."""
-    return DeliveryRecord(
-        id=row.id,
-        message_id=row.message_id,
-        destination=row.destination,
-        mapping=row.mapping,
-        event_name=row.event_name,
-        state=State(row.state),
-        attempts=row.attempts,
-        reason=row.reason,
-        accepted_at=nearest_moment(row.accepted_at),
-        settled_at=optional_moment(row.settled_at),
-    )
-
-
 def keep_lane(connection: apsw.Connection, lane: LaneRecord) -> None:
     """Remember how a lane is, inside a transaction."""
     since = None if lane.since is None else to_microseconds(lane.since)
@@ -88,8 +57,3 @@ def lanes(connection: apsw.Connection) -> tuple[LaneRecord, ...]:
         LaneRecord(destination, credential, Condition(condition), optional_moment(since), reason)
         for destination, credential, condition, since, reason in orjson.loads(found)
     )
-
-
-def optional_moment(number: int | None) -> datetime | None:
-    """The moment of a number of microseconds, if there is one."""
-    return None if number is None else nearest_moment(number)

@@ -6,55 +6,25 @@ last of its events; one of which only some went is marked, to be sealed anew wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from types import MappingProxyType
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Final, cast
 
 import apsw
 import orjson
 
+from conversion_relay.service.store.embedded.connection import INCREMENTAL
+from conversion_relay.service.store.originals import SealedOriginals, Thinnable
 from conversion_relay.service.store.port import Disposition, Retention, Swept
-from conversion_relay.service.store.sqlite.connection import INCREMENTAL
-from conversion_relay.service.store.sqlite.originals import SealedOriginals
+from conversion_relay.service.store.rounds import BEGINNING, Place, Round, kept_for
 from conversion_relay.service.store.sqlite.queries import QUERIES
-from conversion_relay.service.store.sqlite.times import to_microseconds
+from conversion_relay.service.store.times import to_microseconds
 
 _LOOKED_AT_ONCE: Final = 500
 _THINNED_AT_ONCE: Final = 4
 _PAGES_AT_ONCE: Final = 128
 _WORTHWHILE_BYTES: Final = 16 * 1024 * 1024
 _WORTHWHILE_SHARE: Final = 4  # a quarter of the file
-
-Place = tuple[int, int]  # received_at in microseconds, id
-
-
-@dataclass(frozen=True, slots=True)
-class Round:
-    """How far looking through the old events has come.
-
-    What has to be kept longer, such as a dead letter, is passed over once in a round only.
-
-    Attributes:
-        begun_at: of the round.
-        passed: of each disposition the last event that was looked at.
-    """
-
-    begun_at: datetime
-    passed: Mapping[Disposition, Place] = field(default_factory=lambda: MappingProxyType({}))
-
-    def after(self, disposition: Disposition, place: Place) -> Round:
-        """The round, once this event was looked at."""
-        return Round(self.begun_at, MappingProxyType({**self.passed, disposition: place}))
-
-
-@dataclass(frozen=True, slots=True)
-class Thinnable:
-    """A chunk of originals, and the events that are left of it."""
-
-    chunk: SealedOriginals
-    left: frozenset[int]
 
 
 def remove_outlived(
@@ -120,21 +90,17 @@ def _outlived(
     so_far: Round,
 ) -> tuple[int, Place, list[int]]:
     """How many events were looked at, the last of them, and the ids of those that may go."""
-    received_at, last = so_far.passed.get(disposition, (-1, -1))
+    received_at, last = so_far.passed.get(disposition, BEGINNING)
     bounds = {
         "disposition": disposition.value,
         "received_at": received_at,
         "id": last,
-        "latest": to_microseconds(now - _kept_for(disposition, retention)),
+        "latest": to_microseconds(now - kept_for(disposition, retention)),
         "latest_dead": to_microseconds(now - retention.dead_letters),
         "limit": _LOOKED_AT_ONCE,
     }
     looked, received_at, last, events = connection.execute(QUERIES["outlived"], bounds).get
     return looked, (received_at, last), orjson.loads(events)
-
-
-def _kept_for(disposition: Disposition, retention: Retention) -> timedelta:
-    return retention.unmatched if disposition is Disposition.UNMATCHED else retention.events
 
 
 def remove(connection: apsw.Connection, events: Sequence[int]) -> None:

@@ -6,7 +6,7 @@ it still holds.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeAlias
@@ -14,45 +14,26 @@ from typing import Final, TypeAlias
 import apsw
 import orjson
 
-from conversion_relay.core.delivery import Cause, states_before
 from conversion_relay.core.plan import PlannedDelivery
 from conversion_relay.service.sealing import Packing, Sealer
-from conversion_relay.service.store.persons import key_counts
 from conversion_relay.service.store.port import (
     DeliveryRecord,
-    KeyCount,
     Requeue,
     kept_event_id,
 )
-from conversion_relay.service.store.sqlite.ingest import (
-    EnvelopeKey,
-    Ingest,
-    body_context,
-    worth_of,
-)
+from conversion_relay.service.store.requeues import DISCARDABLE, REPLAYABLE, Identity, first_made
+from conversion_relay.service.store.rows import EnvelopeKey, worth_of
+from conversion_relay.service.store.sqlite.ingest import Ingest
 from conversion_relay.service.store.sqlite.ledger import event_known_as, know_as
 from conversion_relay.service.store.sqlite.memory import count
 from conversion_relay.service.store.sqlite.queries import QUERIES
-from conversion_relay.service.store.sqlite.times import from_microseconds, to_microseconds
+from conversion_relay.service.store.times import to_microseconds
 
 Values: TypeAlias = dict[str, str | int | bytes | None]
 
 
-def _states_before(cause: Cause) -> str:
-    return orjson.dumps(sorted(state.value for state in states_before(cause))).decode()
-
-
-_REPLAYABLE: Final = _states_before(Cause.REPLAYED)
-_DISCARDABLE: Final = _states_before(Cause.DISCARDED)
-
-
-@dataclass(frozen=True, slots=True)
-class _Identity:
-    """To what the sealed bodies of an event are bound, and when it was received."""
-
-    source: str
-    message_id: str
-    received_at: int
+_REPLAYABLE: Final = orjson.dumps(REPLAYABLE).decode()
+_DISCARDABLE: Final = orjson.dumps(DISCARDABLE).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +63,7 @@ class Replaying:
             identity = identities.get(requeue.event)
             done.append(identity is not None and step.requeue(requeue, identity, number))
         carried_out = (one for one, is_done in zip(requeues, done, strict=True) if is_done)
-        count(connection, list(_first_made(carried_out, identities)))
+        count(connection, first_made(carried_out, identities))
         return tuple(done)
 
 
@@ -108,7 +89,7 @@ class _Step:
     envelopes: dict[EnvelopeKey, int]
     now: int
 
-    def requeue(self, requeue: Requeue, identity: _Identity, number: int) -> bool:
+    def requeue(self, requeue: Requeue, identity: Identity, number: int) -> bool:
         """Whether it was done; `number` is the id of a delivery that is new."""
         if not self._may_be_known_as(requeue, identity):
             return False
@@ -118,7 +99,7 @@ class _Step:
         self._change("now_planned", {"event": requeue.event})
         return True
 
-    def _statement(self, requeue: Requeue, identity: _Identity, number: int) -> tuple[str, Values]:
+    def _statement(self, requeue: Requeue, identity: Identity, number: int) -> tuple[str, Values]:
         """The query that does it, with its values."""
         values: Values = {"event": requeue.event, "now": self.now}
         if requeue.planned is None:
@@ -129,10 +110,7 @@ class _Step:
             return "deliver_also", values | {"id": number, "destination": destination}
         return "requeue_planned", values | _as_seen(requeue.replaced)
 
-    def _content(self, planned: PlannedDelivery, identity: _Identity) -> Values:
-        context = body_context(
-            identity.source, identity.message_id, planned.destination, planned.mapping
-        )
+    def _content(self, planned: PlannedDelivery, identity: Identity) -> Values:
         micros, currency = worth_of(planned)
         return {
             "envelope": self.envelopes[planned.destination, planned.envelope],
@@ -140,18 +118,18 @@ class _Step:
             "mapping": planned.mapping,
             "event_name": planned.event_name,
             "event_id": kept_event_id(planned.event_id),
-            "body": self.sealer.seal(planned.body, context, Packing.PLAIN),
+            "body": self.sealer.seal(planned.body, identity.context(planned), Packing.PLAIN),
             "value_micros": micros,
             "currency": currency,
         }
 
-    def _may_be_known_as(self, requeue: Requeue, identity: _Identity) -> bool:
+    def _may_be_known_as(self, requeue: Requeue, identity: Identity) -> bool:
         if requeue.message_id is None:
             return True
         owner = event_known_as(self.connection, requeue.message_id, identity.source)
         return owner in {None, requeue.event}
 
-    def _know_as(self, requeue: Requeue, identity: _Identity) -> None:
+    def _know_as(self, requeue: Requeue, identity: Identity) -> None:
         """From now on a copy that comes under this id is a duplicate."""
         name, source = requeue.message_id, identity.source
         if name is not None and event_known_as(self.connection, name, source) is None:
@@ -160,16 +138,6 @@ class _Step:
     def _change(self, query: str, values: Values) -> bool:
         self.connection.execute(QUERIES[query], values)
         return self.connection.changes() > 0
-
-
-def _first_made(
-    requeues: Iterable[Requeue], identities: Mapping[int, _Identity]
-) -> Iterator[tuple[datetime, tuple[KeyCount, ...]]]:
-    """The match keys of what was never made before; what is replaced was counted then."""
-    for one in requeues:
-        if one.planned is not None and one.replaced is None:
-            received_at = from_microseconds(identities[one.event].received_at)
-            yield received_at, key_counts((one.planned,))
 
 
 def _as_seen(record: DeliveryRecord | None) -> Values:
@@ -189,7 +157,7 @@ def _keep_envelopes(connection: apsw.Connection, envelopes: dict[EnvelopeKey, in
         connection.execute(QUERIES["keep_envelope"], (number, destination, envelope))
 
 
-def _identities(connection: apsw.Connection, events: Sequence[int]) -> dict[int, _Identity]:
+def _identities(connection: apsw.Connection, events: Sequence[int]) -> dict[int, Identity]:
     asked = orjson.dumps(sorted(set(events))).decode()
     rows = connection.execute(QUERIES["identities"], {"events": asked})
-    return {row[0]: _Identity(*row[1:]) for row in rows}
+    return {row[0]: Identity(*row[1:]) for row in rows}

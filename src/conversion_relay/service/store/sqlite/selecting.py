@@ -9,52 +9,36 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from datetime import datetime
 from enum import Enum
-from typing import Final, NamedTuple, cast
+from typing import Final, cast
 
 import apsw
 import orjson
 
-from conversion_relay.core.plan import Note
 from conversion_relay.errors import SealingError
 from conversion_relay.service.sealing import Sealer
 from conversion_relay.service.store.history import CANARY_SOURCE
+from conversion_relay.service.store.originals import SealedOriginals, open_originals
 from conversion_relay.service.store.port import (
-    Disposition,
     EventPage,
     KeptDelivery,
     KeptEvent,
     Selection,
 )
-from conversion_relay.service.store.sqlite.ingest import body_context
-from conversion_relay.service.store.sqlite.ledger import event_known_as, events_of
-from conversion_relay.service.store.sqlite.originals import SealedOriginals, open_originals
-from conversion_relay.service.store.sqlite.queries import QUERIES
-from conversion_relay.service.store.sqlite.records import (
+from conversion_relay.service.store.records import (
     DeliveryRow,
+    EventRow,
     delivery_record,
+    kept_event,
     optional_moment,
 )
-from conversion_relay.service.store.sqlite.times import nearest_moment, to_microseconds
+from conversion_relay.service.store.rows import body_context, optional_microseconds
+from conversion_relay.service.store.sqlite.ledger import event_known_as, events_of
+from conversion_relay.service.store.sqlite.queries import QUERIES
 
 _STRETCH_EVENTS: Final = 20_000
 _PAGE_BYTES: Final = 2 * 1024 * 1024
 """Of originals; the chunk with which they come to that is the last of a page."""
-
-
-class _EventRow(NamedTuple):
-    """One row of the query `selected_events`, times in microseconds."""
-
-    id: int
-    source: str
-    message_id: str
-    type: str
-    received_at: int
-    disposition: str
-    reason: str | None
-    rejections: str | None
-    suppressions: str | None
 
 
 def select(
@@ -74,7 +58,7 @@ def select(
         "limit": limit,
     }
     found = connection.execute(QUERIES["selected_events"], asked).get
-    rows = [_EventRow(*row) for row in orjson.loads(found.decode(errors="replace"))]
+    rows = [EventRow(*row) for row in orjson.loads(found.decode(errors="replace"))]
     originals, cut = _originals(connection, sealer, [row.id for row in rows])
     given = [row for row in rows if cut is None or row.id <= cut]
     is_full = len(rows) == limit or len(given) < len(rows)
@@ -110,8 +94,8 @@ def _conditions(selection: Selection) -> dict[str, str | int | None]:
     return {
         "states": _values(selection.states),
         "dispositions": _values(selection.dispositions),
-        "since": _optional_microseconds(selection.since),
-        "until": _optional_microseconds(selection.until),
+        "since": optional_microseconds(selection.since),
+        "until": optional_microseconds(selection.until),
         "destination": selection.destination,
         "mapping": selection.mapping,
         "canary": CANARY_SOURCE,
@@ -120,7 +104,7 @@ def _conditions(selection: Selection) -> dict[str, str | int | None]:
 
 
 def _events(
-    connection: apsw.Connection, rows: Sequence[_EventRow], originals: Mapping[int, bytes]
+    connection: apsw.Connection, rows: Sequence[EventRow], originals: Mapping[int, bytes]
 ) -> tuple[KeptEvent, ...]:
     ids = [row.id for row in rows]
     by_event: dict[int, list[KeptDelivery]] = defaultdict(list)
@@ -129,7 +113,7 @@ def _events(
         record = delivery_record(DeliveryRow(*row))
         delivery = KeptDelivery(record, envelope, event_id, optional_moment(unknown))
         by_event[event].append(delivery)
-    return tuple(_event(row, by_event[row.id], originals.get(row.id)) for row in rows)
+    return tuple(kept_event(row, by_event[row.id], originals.get(row.id)) for row in rows)
 
 
 def _originals(
@@ -155,28 +139,6 @@ def _originals(
     return found, None
 
 
-def _event(
-    row: _EventRow, deliveries: Sequence[KeptDelivery], original: bytes | None
-) -> KeptEvent:
-    return KeptEvent(
-        id=row.id,
-        source=row.source,
-        message_id=row.message_id,
-        type=row.type,
-        received_at=nearest_moment(row.received_at),
-        disposition=Disposition(row.disposition),
-        reason=row.reason,
-        rejections=_notes(row.rejections),
-        suppressions=_notes(row.suppressions),
-        deliveries=tuple(deliveries),
-        original=original,
-    )
-
-
-def _notes(text: str | None) -> tuple[Note, ...]:
-    return tuple(Note(*note) for note in orjson.loads(text or "[]"))
-
-
 def _values(members: Iterable[Enum]) -> str | None:
     names = sorted(str(member.value) for member in members)
     return _list(names) if names else None
@@ -184,7 +146,3 @@ def _values(members: Iterable[Enum]) -> str | None:
 
 def _list(values: Sequence[str | int]) -> str:
     return orjson.dumps(list(values)).decode()
-
-
-def _optional_microseconds(moment: datetime | None) -> int | None:
-    return None if moment is None else to_microseconds(moment)

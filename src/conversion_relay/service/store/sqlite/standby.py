@@ -21,6 +21,8 @@ import apsw
 import orjson
 
 from conversion_relay.errors import StoreUnavailable
+from conversion_relay.service.store.embedded.connection import snapshot, transaction
+from conversion_relay.service.store.embedded.standing import Standing
 from conversion_relay.service.store.sqlite.claims import (
     NONE_KEPT_BACK,
     Claims,
@@ -29,13 +31,11 @@ from conversion_relay.service.store.sqlite.claims import (
     rows_of,
     settle,
 )
-from conversion_relay.service.store.sqlite.connection import snapshot, transaction
 from conversion_relay.service.store.sqlite.groups import Work
 from conversion_relay.service.store.sqlite.marker import Marker
 from conversion_relay.service.store.sqlite.queries import QUERIES
 from conversion_relay.service.store.sqlite.requests import KeptRequest, next_request
-from conversion_relay.service.store.sqlite.standing import Standing
-from conversion_relay.service.store.sqlite.times import to_microseconds
+from conversion_relay.service.store.times import to_microseconds
 
 _OF_THE_DISK = (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError)
 _Claim = tuple[int, int]  # id, fence

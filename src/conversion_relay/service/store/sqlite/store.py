@@ -13,6 +13,7 @@ from functools import partial
 
 import apsw
 
+from conversion_relay.service.store.embedded.connection import unavailable
 from conversion_relay.service.store.port import (
     ClaimedDelivery,
     DeliveryRecord,
@@ -32,7 +33,6 @@ from conversion_relay.service.store.port import (
     Totals,
 )
 from conversion_relay.service.store.sqlite import claims, memory, records, selecting
-from conversion_relay.service.store.sqlite.connection import unavailable
 from conversion_relay.service.store.sqlite.database import Database
 from conversion_relay.service.store.sqlite.forgetting import Forgetting
 from conversion_relay.service.store.sqlite.groups import Result, Work
@@ -72,6 +72,11 @@ class SqliteStore:
     def history(self) -> SqliteHistory:
         """What is kept besides events: requests, counts, alerts, configurations."""
         return self._history
+
+    @property
+    def cluster(self) -> None:
+        """One process owns the file."""
+        return None
 
     @property
     def load(self) -> Load:

@@ -7,22 +7,16 @@ are opened and sealed again elsewhere.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
-from typing import Final
 
-from conversion_relay.errors import SealingError
 from conversion_relay.service.sealing import Sealer
+from conversion_relay.service.store.originals import thin_all
 from conversion_relay.service.store.port import Retention, Swept
+from conversion_relay.service.store.rounds import Round, round_at
 from conversion_relay.service.store.sqlite import ageing, clock, ledger, memory, removal
-from conversion_relay.service.store.sqlite.originals import thinned
 from conversion_relay.service.store.sqlite.reader import Reader
-from conversion_relay.service.store.sqlite.removal import Round, Thinnable
 from conversion_relay.service.store.sqlite.writer import Writer
-
-_ROUND: Final = timedelta(hours=1)
-"""How often what had to be kept longer is looked at again."""
 
 
 class Sweeping:
@@ -57,9 +51,7 @@ class Sweeping:
         return swept
 
     async def _remove(self, retention: Retention, now: datetime) -> Swept:
-        so_far = self._round
-        if so_far is None or not timedelta() <= now - so_far.begun_at < _ROUND:
-            so_far = Round(now)
+        so_far = round_at(now, self._round)
         work = partial(removal.remove_outlived, retention=retention, now=now, so_far=so_far)
         swept, self._round = await self._writer.call(work)
         return swept
@@ -71,16 +63,3 @@ class Sweeping:
         results = await asyncio.to_thread(thin_all, chunks, self._sealer)
         await self._writer.call(partial(removal.keep_thinned, results=results))
         return Swept(is_done=False)
-
-
-def thin_all(chunks: Sequence[Thinnable], sealer: Sealer) -> list[tuple[Thinnable, bytes | None]]:
-    """Each chunk sealed anew; None when it is damaged, which nobody can read anyway."""
-    results: list[tuple[Thinnable, bytes | None]] = []
-    for one in chunks:
-        try:
-            sealed = thinned(one.chunk, one.left, sealer).sealed
-        except SealingError:
-            results.append((one, None))
-        else:
-            results.append((one, sealed))
-    return results

@@ -4,29 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import NamedTuple, cast
+from typing import cast
 
 import apsw
 
 from conversion_relay.errors import SealingError
-from conversion_relay.service.sealing import Sealer, binding
+from conversion_relay.service.sealing import Sealer
 from conversion_relay.service.store.history import VersionRecord
+from conversion_relay.service.store.past_rows import VersionRow, version_context
 from conversion_relay.service.store.sqlite.queries import QUERIES
-from conversion_relay.service.store.sqlite.times import nearest_moment, to_microseconds
+from conversion_relay.service.store.times import nearest_moment, to_microseconds
 
 _ALL = -1
-
-
-class _VersionRow(NamedTuple):
-    """One row of the queries, its time in microseconds."""
-
-    id: int
-    since: int
-    cause: str
-    fingerprint: str
-    rolled_back: str | None
-    refused: str | None
-    sealed: bytes
 
 
 def keep_version(connection: apsw.Connection, version: VersionRecord, sealer: Sealer) -> int:
@@ -38,7 +27,7 @@ def keep_version(connection: apsw.Connection, version: VersionRecord, sealer: Se
         "fingerprint": version.fingerprint,
         "rolled_back": version.rolled_back,
         "refused": version.refused,
-        "sealed": sealer.seal(version.content.encode(), _context(version.fingerprint)),
+        "sealed": sealer.seal(version.content.encode(), version_context(version.fingerprint)),
     }
     number: int = connection.execute(QUERIES["keep_version"], given).get
     return number
@@ -62,7 +51,7 @@ def seal_anew(connection: apsw.Connection, sealer: Sealer) -> None:
     for row in _rows(connection, "versions", {"limit": _ALL}):
         if sealer.sealed_now(row.sealed):
             continue
-        context = _context(row.fingerprint)
+        context = version_context(row.fingerprint)
         try:
             content = sealer.open(row.sealed, context)
         except SealingError:
@@ -72,13 +61,13 @@ def seal_anew(connection: apsw.Connection, sealer: Sealer) -> None:
             connection.execute(QUERIES["seal_version_anew"], given)
 
 
-def _rows(connection: apsw.Connection, query: str, asked: dict[str, int]) -> list[_VersionRow]:
+def _rows(connection: apsw.Connection, query: str, asked: dict[str, int]) -> list[VersionRow]:
     rows = connection.execute(QUERIES[query], asked).fetchall()
     found = cast("list[tuple[int, int, str, str, str | None, str | None, bytes]]", rows)
-    return [_VersionRow(*row) for row in found]
+    return [VersionRow(*row) for row in found]
 
 
-def _opened(rows: Iterable[_VersionRow], sealer: Sealer) -> Iterator[VersionRecord]:
+def _opened(rows: Iterable[VersionRow], sealer: Sealer) -> Iterator[VersionRecord]:
     for row in rows:
         with suppress(SealingError):
             yield VersionRecord(
@@ -86,11 +75,7 @@ def _opened(rows: Iterable[_VersionRow], sealer: Sealer) -> Iterator[VersionReco
                 since=nearest_moment(row.since),
                 cause=row.cause,
                 fingerprint=row.fingerprint,
-                content=sealer.open(row.sealed, _context(row.fingerprint)).decode(),
+                content=sealer.open(row.sealed, version_context(row.fingerprint)).decode(),
                 rolled_back=row.rolled_back,
                 refused=row.refused,
             )
-
-
-def _context(fingerprint: str) -> bytes:
-    return binding("configuration", fingerprint)

@@ -22,12 +22,13 @@ from time import perf_counter
 import apsw
 
 from conversion_relay.errors import StoreBusy, StoreUnavailable
-from conversion_relay.service.store.port import Load, NewEvent, Receipt
-from conversion_relay.service.store.sqlite.connection import (
+from conversion_relay.service.store.embedded.connection import (
     transaction,
     unavailable,
     write_something,
 )
+from conversion_relay.service.store.embedded.standing import Standing
+from conversion_relay.service.store.port import Load, NewEvent, Receipt
 from conversion_relay.service.store.sqlite.groups import (
     Answer,
     Append,
@@ -41,7 +42,6 @@ from conversion_relay.service.store.sqlite.groups import (
 )
 from conversion_relay.service.store.sqlite.ingest import Ingest
 from conversion_relay.service.store.sqlite.standby import Standby, is_of_the_disk
-from conversion_relay.service.store.sqlite.standing import Standing
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,12 +10,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
 
-import apsw
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conversion_relay.core.delivery import Cause, State, Transition
 from conversion_relay.service.sealing import Sealer
+from conversion_relay.service.store.originals import open_originals
 from conversion_relay.service.store.port import (
     ClaimedDelivery,
     Disposition,
@@ -26,10 +27,9 @@ from conversion_relay.service.store.port import (
     Retention,
     Selection,
     Settlement,
+    Store,
 )
-from conversion_relay.service.store.sqlite import SqliteStore, open_store
-from conversion_relay.service.store.sqlite.originals import SealedOriginals, open_originals
-from service.store.conftest import KEY
+from service.store.conftest import ENGINES, KEY, Engine, new_engine
 from service.store.examples import LEASE, NOW, delivered, event
 
 KEYS = [KEY, *(bytes([number]) * 32 for number in range(1, 8))]
@@ -111,8 +111,8 @@ class Model:
 class Life:
     """A database, and what it should hold."""
 
-    path: Path
-    store: SqliteStore
+    engine: Engine
+    store: Store
     model: Model = field(default_factory=Model)
     claims: list[ClaimedDelivery] = field(default_factory=list)
     keys: int = 1
@@ -177,7 +177,7 @@ class Life:
         """A new one seals from now on; a restart is needed."""
         await self.store.close()
         self.keys = min(self.keys + 1, len(KEYS))
-        self.store = await open_store(self.path, Sealer(KEYS[: self.keys][::-1]))
+        self.store = await self.engine.open(*KEYS[: self.keys][::-1])
 
     async def replay(self, seen: list[KeptEvent], meanwhile: frozenset[str] | None) -> None:
         """Of what was seen before somebody was forgotten, nothing comes back."""
@@ -229,42 +229,44 @@ class Life:
         assert sum(totals.events.values()) == len(kept)
         sent = [kind for kind in kept.values() if kind[3] in {"planned", "taught"}]
         assert sum(totals.deliveries.values()) == len(sent)
-        assert not [name for name in self.sealed() if name in self.model.gone]
+        assert not [name for name in await self.sealed() if name in self.model.gone]
 
-    def sealed(self) -> list[str]:
+    async def sealed(self) -> list[str]:
         """The events of which bytes stand in the database, read past the store."""
-        connection = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READONLY)
-        rows = connection.execute("SELECT first_event, last_event, sealed FROM originals")
-        chunks = [SealedOriginals(*row) for row in rows]
-        connection.close()
-        sealer = Sealer(KEYS)
+        sealer, chunks = Sealer(KEYS), await self.engine.originals()
         return [one.message_id for chunk in chunks for one in open_originals(chunk, sealer)]
 
 
-async def lived(steps: list[tuple[str, object]]) -> AsyncIterator[Life]:
+async def lived(engine: Engine, steps: list[tuple[str, object]]) -> AsyncIterator[Life]:
     """The life after each of these steps, and once more at its end."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "relay.db"
-        life = Life(path, await open_store(path, Sealer([KEY])))
-        for step in steps:
-            await life.step(*step)
-            yield life
-        late = NOW + timedelta(days=1)
-        await life.store.settle([delivered(one) for one in life.claims], late)
-        for claim in await life.store.claim("tiktok", 1_000, LEASE, late):
-            assert claim.message_id in life.model.kept
-        await life.store.forget(frozenset(NAMES), None, late)
-        life.model.forget(frozenset(NAMES), None)
-        assert life.model.kept == {}
+    life = Life(engine, await engine.open())
+    for step in steps:
+        await life.step(*step)
         yield life
-        await life.store.close()
+    late = NOW + timedelta(days=1)
+    await life.store.settle([delivered(one) for one in life.claims], late)
+    for claim in await life.store.claim("tiktok", 1_000, LEASE, late):
+        assert claim.message_id in life.model.kept
+    await life.store.forget(frozenset(NAMES), None, late)
+    life.model.forget(frozenset(NAMES), None)
+    assert life.model.kept == {}
+    yield life
 
 
-@settings(max_examples=25, deadline=timedelta(seconds=20))
-@given(STEPS)
-def test_the_forgotten_are_gone_and_nobody_else_is(steps: list[tuple[str, object]]) -> None:
-    async def main() -> None:
-        async for life in lived(steps):
-            await life.check()
+@pytest.mark.parametrize("kind", ENGINES)
+@settings(max_examples=15, deadline=timedelta(seconds=30))
+@given(steps=STEPS)
+def test_the_forgotten_are_gone_and_nobody_else_is(
+    kind: str, steps: list[tuple[str, object]]
+) -> None:
+    with TemporaryDirectory() as folder:
+        engine = new_engine(kind, Path(folder))
 
-    asyncio.run(main())
+        async def main() -> None:
+            try:
+                async for life in lived(engine, steps):
+                    await life.check()
+            finally:
+                await engine.close()
+
+        asyncio.run(main())

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
+from conversion_relay.errors import SealingError
 from conversion_relay.service.sealing import Sealer, binding
 from conversion_relay.service.store.port import Disposition, NewEvent
 
@@ -87,12 +88,43 @@ def thinned(chunk: SealedOriginals, left: AbstractSet[int], sealer: Sealer) -> S
         SealingError: it cannot be opened.
     """
     kept = [one for one in open_originals(chunk, sealer) if one.event in left]
-    entries = {one.event: [one.source, one.message_id, len(one.content)] for one in kept}
-    events = range(chunk.first_event, chunk.last_event + 1)
-    index = orjson.dumps([entries.get(event) for event in events])
-    content = b"".join([index, b"\n", *(one.content for one in kept)])
-    sealed = sealer.seal(content, _context(chunk.first_event, chunk.last_event))
-    return SealedOriginals(chunk.first_event, chunk.last_event, sealed)
+    return gathered(chunk.first_event, chunk.last_event, kept, sealer)
+
+
+def gathered(
+    first_event: int, last_event: int, kept: Iterable[Original], sealer: Sealer
+) -> SealedOriginals:
+    """A chunk for these events with the originals of those that are given, in order."""
+    entries: dict[int, list[str | int]] = {}
+    contents: list[bytes] = []
+    for one in kept:
+        entries[one.event] = [one.source, one.message_id, len(one.content)]
+        contents.append(one.content)
+    index = orjson.dumps([entries.get(event) for event in range(first_event, last_event + 1)])
+    content = b"".join([index, b"\n", *contents])
+    sealed = sealer.seal(content, _context(first_event, last_event))
+    return SealedOriginals(first_event, last_event, sealed)
+
+
+@dataclass(frozen=True, slots=True)
+class Thinnable:
+    """A chunk of originals, and the events that are left of it."""
+
+    chunk: SealedOriginals
+    left: frozenset[int]
+
+
+def thin_all(chunks: Sequence[Thinnable], sealer: Sealer) -> list[tuple[Thinnable, bytes | None]]:
+    """Each chunk sealed anew; None when it is damaged, which nobody can read anyway."""
+    results: list[tuple[Thinnable, bytes | None]] = []
+    for one in chunks:
+        try:
+            sealed = thinned(one.chunk, one.left, sealer).sealed
+        except SealingError:
+            results.append((one, None))
+        else:
+            results.append((one, sealed))
+    return results
 
 
 def _is_short_lived(event: NewEvent) -> bool:

@@ -1,7 +1,7 @@
 """One process owns a database file: locks on it and on a file beside it. Knows no SQLite.
 
 The lock file holds the owner's process id while it works and is emptied by a clean end, so that an
-id left in it tells of an unclean one; a second field of it is for `marker`. It is never removed:
+id left in it tells of an unclean one; a second field of it is for a mark. It is never removed:
 the lock on the database itself keeps a second owner out even so, but could not name the first.
 """
 
@@ -24,15 +24,16 @@ from conversion_relay.service.place import (
     require_place,
     unusable,
 )
-from conversion_relay.service.store.sqlite.marker import (
-    BLANK,
-    FIELD_BYTES,
-    MARK_AT,
-    OWNER_AT,
-    field,
-)
 
+FIELD_BYTES = 32
+OWNER_AT, MARK_AT = 0, FIELD_BYTES
+BLANK = b"\n".rjust(FIELD_BYTES)
 _LOCKS_ARE_APART = sys.platform == "linux"  # elsewhere flock would lock SQLite out as well
+
+
+def field(number: int) -> bytes:
+    """A number as it stands in a field of the lock file."""
+    return f"{number}\n".encode().rjust(FIELD_BYTES)
 
 
 @dataclass(frozen=True, slots=True)
