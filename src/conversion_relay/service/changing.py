@@ -9,6 +9,8 @@ from conversion_relay.core.plan import Target
 from conversion_relay.service.http.signature import Credentials
 from conversion_relay.service.rehearsal import Rehearsal
 from conversion_relay.service.relay import Relay
+from conversion_relay.service.reload.agreeing import Agreement
+from conversion_relay.service.reload.attending import Attendance
 from conversion_relay.service.reload.reloading import Reloader
 from conversion_relay.service.reload.steps import Ports, Start
 from conversion_relay.service.reload.verification import Verification
@@ -28,12 +30,18 @@ def reloader_of(
 
     _tell_of_renewed(relay, around)
     rehearsal = Rehearsal(relay.store, around.clock, around.log)
-    return Reloader(
+    cluster = relay.store.cluster
+    agreement = None if cluster is None else Agreement(cluster, around)
+    reloader = Reloader(
         start.files,
         start.candidate,
         Ports(relay.adopt, rehearsal.try_out, verification.verify, relay.store.history, is_held),
         around,
+        agreement,
     )
+    if agreement is not None:
+        relay.background.append(Attendance(reloader, agreement, around).run)
+    return reloader
 
 
 def _tell_of_renewed(relay: Relay, around: Surroundings) -> None:

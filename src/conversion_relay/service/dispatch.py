@@ -46,6 +46,7 @@ from conversion_relay.service.surroundings import Surroundings
 LEASE: Final = timedelta(seconds=90)
 """Longer than one send may take, so that no other worker takes over what is on its way."""
 _SEND_ROOM: Final = timedelta(seconds=30)
+_SETTLE_PAUSE_SECONDS: Final = 1.0
 _BROKEN: Final = Unknown("the service met a fault of its own")
 _STOPPED: Final = Unknown("the service stopped before an answer came")
 End = tuple[ClaimedDelivery, Outcome]
@@ -143,7 +144,7 @@ class Dispatch:
         ends = list(zip(batch, outcomes, strict=True))
         settled = [end for end in ends if not isinstance(end[1], Suspect | Companion)]
         undecided = tuple(one.id for one, end in ends if isinstance(end, Suspect | Companion))
-        await self._settle(settled, sent_at, replace(request, undecided=undecided))
+        await self._settle(settled, sent_at, replace(request, undecided=undecided), LEASE)
         note_request(self.around, request, batch, outcomes)
         if culprit is not Culprit.ENVELOPE:
             await self.lane.answered(outcomes, credential, sent_at)
@@ -185,38 +186,69 @@ class Dispatch:
 
     async def _may_go_on(self, until: datetime) -> bool:
         """Whether the lane lets more go within the lease; in one that flows it waits its turn."""
-        permit, lane = self.lane.permit(), self.lane.lane
-        if isinstance(permit, Wait) and lane.condition is Condition.FLOWING:
+        permit = await self.lane.take()
+        while isinstance(permit, Wait) and self.lane.lane.condition is Condition.FLOWING:
             if permit.until >= until:
                 return False
             await self.around.sleep((permit.until - self.around.clock()).total_seconds())
-            permit = self.lane.permit()
-        return isinstance(permit, Go) and self.around.clock() < until
+            permit = await self.lane.take()
+        if isinstance(permit, Go) and self.around.clock() < until:
+            return True
+        await self.lane.give_back()
+        return False
 
     async def _settle(
-        self, ends: Sequence[End], sent_at: datetime, request: RequestRecord | None = None
+        self,
+        ends: Sequence[End],
+        sent_at: datetime,
+        request: RequestRecord | None = None,
+        patience: timedelta = timedelta(),
     ) -> None:
         now, settle = self.around.clock(), self.policy.settle
         settled = [
             (delivery, settle(outcome, _history(delivery, sent_at), now, self.around.jitter()))
             for delivery, outcome in ends
         ]
-        await self._record(settled, now, request)
+        await self._record(settled, now, request, patience)
 
     async def _record(
         self,
         ends: Sequence[tuple[ClaimedDelivery, Transition]],
         now: datetime,
         request: RequestRecord | None = None,
+        patience: timedelta = timedelta(),
     ) -> None:
         """Writes the ends down first; only what is written is counted and logged."""
         if not ends and request is None:
             return
         settlements = [Settlement(one.id, one.fence, end) for one, end in ends]
         with self.around.tracer.span("settle", destination=self.name, deliveries=len(ends)):
-            await self.store.settle(settlements, now, request)
+            await self._write(settlements, now, request, patience)
         for delivery, end in ends:
             note_end(self.around, delivery, end, now)
+
+    async def _write(
+        self,
+        settlements: Sequence[Settlement],
+        now: datetime,
+        request: RequestRecord | None,
+        patience: timedelta,
+    ) -> None:
+        """Tries again for so long: an answer that is forgotten makes all of the batch go twice.
+
+        Whatever came of a try before, the fence of each claim lets its end in only once; it also
+        holds beyond the lease, until somebody else has the claim.
+        """
+        give_up_at = self.around.clock() + patience
+        while True:
+            try:
+                await self.store.settle(settlements, now, request)
+            except StoreError:
+                if self.around.clock() >= give_up_at:
+                    raise
+            else:
+                return
+            await self.around.sleep(_SETTLE_PAUSE_SECONDS)
 
     def _requested(
         self, outcomes: Sequence[Outcome], reply: Reply, sent_at: datetime

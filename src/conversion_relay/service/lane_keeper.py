@@ -1,30 +1,25 @@
 """Keeps the lane of one destination: its credential, its present value, who is told of changes.
 
-Knows the store and the log by their ports; what an answer means for a lane says `core.lane`.
+Knows the store and the log by their ports; what an answer means for a lane says `core.lane`, and
+whether other nodes have it too, the kind of value.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from conversion_relay.core.delivery import Outcome
-from conversion_relay.core.lane import (
-    Condition,
-    Lane,
-    LanePolicy,
-    Permit,
-    answered,
-    is_stale,
-    new_lane,
-    resumed,
-    sent,
-)
+from conversion_relay.core.lane import Condition, Lane, LanePolicy, Permit, is_stale
 from conversion_relay.core.signal import Answer, Signal
 from conversion_relay.errors import StoreError
+from conversion_relay.service.common_lane import CommonLane
+from conversion_relay.service.lane_credentials import learnt
+from conversion_relay.service.own_lane import OwnLane, first_lane
 from conversion_relay.service.store.port import LaneRecord, Store
 from conversion_relay.service.surroundings import Surroundings
 
@@ -61,17 +56,24 @@ class LaneKeeper:
     store: Store
     policy: LanePolicy
     around: Surroundings
-    _lane: Lane = field(init=False)
+    _value: OwnLane | CommonLane = field(init=False)
+    _seen: Lane = field(init=False)
     _retired: bool = False
 
     def __post_init__(self) -> None:
         """Begins with a lane that flows."""
-        self._lane = new_lane(self.policy)
+        first = first_lane(self.destination, self.fingerprint, self.policy)
+        cluster = self.store.cluster
+        if cluster is None:
+            self._value = OwnLane(self.policy, self.around, first)
+        else:
+            self._value = CommonLane(cluster, self.policy, self.around, first, self.fingerprint)
+        self._seen = self.lane
 
     @property
     def lane(self) -> Lane:
-        """How it is now."""
-        return self._lane
+        """How it is now, as far as it is known here."""
+        return self._value.value.lane
 
     @property
     def fingerprint(self) -> str:
@@ -80,26 +82,50 @@ class LaneKeeper:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def permit(self) -> Permit:
-        """What may be sent now."""
-        return self._lane.permit(self.around.clock())
+        """What may be sent now, as far as it is known here."""
+        return self._value.permit()
+
+    async def look(self) -> Permit:
+        """The same, once it is known what others made of the lane lately.
+
+        Raises:
+            StoreError: that cannot be known.
+        """
+        await self._value.look()
+        await self._notice()
+        return self.permit()
+
+    async def take(self) -> Permit:
+        """What may be sent now: others wait until that is `sent`, or given back.
+
+        Raises:
+            StoreError: it cannot be known.
+        """
+        permit = await self._value.take()
+        await self._notice()
+        return permit
 
     def sent(self) -> None:
-        """A request is on its way."""
-        self._lane = sent(self._lane, self.policy, self.around.clock(), self.around.jitter())
+        """What was taken is on its way."""
+        self._value.sent()
+
+    async def give_back(self) -> None:
+        """There was nothing to be sent."""
+        await self._value.give_back()
+
+    def heard(self) -> None:
+        """Another node changed the lane."""
+        self._value.heard()
 
     async def begin(self) -> None:
-        """Take the lane up as it was kept; one with another credential begins anew.
+        """Take the lane up as it was kept, or as it stands with others.
 
-        A lane that did not flow is tried at once: whoever started the service may have mended it.
+        Raises:
+            StoreError: it cannot be read.
         """
-        found = {record.destination: record for record in await self.store.lanes()}
-        record = found.get(self.destination)
-        if record is not None and record.credential == self.fingerprint:
-            kept = replace(
-                self._lane, condition=record.condition, since=record.since, reason=record.reason
-            )
-            self._lane = resumed(kept, self.around.clock())
-        if self._lane.condition is not Condition.HELD:
+        await self._value.begin(self.fingerprint, self.store)
+        self._seen = self.lane
+        if self.lane.condition is not Condition.HELD:
             await self.store.release(self.destination, self.around.clock())
         self._show()
 
@@ -107,15 +133,15 @@ class LaneKeeper:
         self, outcomes: Sequence[Outcome], credential: str, sent_at: datetime
     ) -> None:
         """Take note of how a request ended that was sent then, with this credential."""
-        answer = Answer(outcomes, sent_at, self.around.clock(), self.around.jitter())
+        began, ended = self._value.moment(sent_at), self._value.moment(self.around.clock())
+        answer = Answer(outcomes, began, ended, self.around.jitter())
         if self._retired:
             await self._leave(answer)
             return
-        late = credential != self.credential or is_stale(self._lane, answer)
-        if not late:
-            await self._become(answered(self._lane, answer, self.policy))
-        elif answer.signal is Signal.REFUSED:
-            # Nothing is learnt of the lane as it is now, and what met the refusal is free.
+        if credential == self.credential and not is_stale(self.lane, answer):
+            await self._learn(answer)
+        if answer.signal is Signal.REFUSED:
+            # If it flows, nothing was learnt of it as it is now, and what met the refusal is free.
             await self.free()
 
     async def renew(self, credential: str) -> None:
@@ -124,15 +150,13 @@ class LaneKeeper:
             return
         self.credential = credential
         self.around.log.info("lane.renewed", destination=self.destination)
-        lane, now = self._lane, self.around.clock()
-        if lane.condition is Condition.HELD:
-            lane = replace(new_lane(self.policy), since=now, per_second=lane.per_second)
-        await self._become(resumed(lane, now))
+        await self._value.renew(self.fingerprint)
+        await self._notice()
         await self.free()
 
     async def resume(self) -> None:
         """Try it at once, and what is held: an operator says that it is mended."""
-        self._lane = resumed(self._lane, self.around.clock())
+        await self._value.resume()
         self.around.log.info("lane.resumed", destination=self.destination)
         await self.free()
 
@@ -152,22 +176,35 @@ class LaneKeeper:
 
     async def free(self) -> None:
         """What is held goes on, if the lane flows."""
-        if self._lane.condition is Condition.FLOWING:
+        if self.lane.condition is Condition.FLOWING:
             await self._release()
 
-    async def _become(self, lane: Lane) -> None:
-        before, self._lane = self._lane, lane
-        if lane.condition is before.condition:
+    async def _learn(self, answer: Answer) -> None:
+        own = self.fingerprint
+        await self._value.change(
+            partial(learnt, answer=answer, policy=self.policy, credential=own)
+        )
+        self._value.met(answer.signal)
+        await self._notice()
+
+    async def _notice(self) -> None:
+        """Tell of another condition, whoever found it; and what it held goes on."""
+        before, self._seen = self._seen, self.lane
+        if self._retired or self._seen.condition is before.condition:
             return
         self._show()
         self._tell(before)
+        if isinstance(self._value, OwnLane):
+            await self._keep()
+        await self.free()
+
+    async def _keep(self) -> None:
         try:
             await self.store.keep_lane(self._record())
         except StoreError as error:
             self.around.log.warning(
                 "lane.not_kept", destination=self.destination, reason=str(error)
             )
-        await self.free()
 
     async def _release(self) -> None:
         try:
@@ -178,18 +215,18 @@ class LaneKeeper:
             )
 
     def _record(self) -> LaneRecord:
-        lane = self._lane
+        lane = self.lane
         return LaneRecord(
             self.destination, self.fingerprint, lane.condition, lane.since, lane.reason
         )
 
     def _show(self) -> None:
         for condition in Condition:
-            here = condition is self._lane.condition
+            here = condition is self.lane.condition
             self.around.metrics.lanes.labels(self.destination, condition.value).set(int(here))
 
     def _tell(self, before: Lane) -> None:
-        lane, now = self._lane, self.around.clock()
+        lane, now = self.lane, self._value.moment(self.around.clock())
         lasted = None if before.since is None else (now - before.since).total_seconds()
         write = getattr(self.around.log, _LEVELS[lane.condition])
         write(

@@ -66,6 +66,11 @@ class Worker:
         """There is something to deliver, or to look at."""
         self._arrived.set()
 
+    def heard(self) -> None:
+        """Another node changed the lane."""
+        self.dispatch.lane.heard()
+        self.wake()
+
     async def resume(self) -> None:
         """An operator says that what held the lane is mended."""
         await self.dispatch.lane.resume()
@@ -144,7 +149,7 @@ class Worker:
         self.last_turn_at = self.around.clock()
         if self._stopping.is_set():
             return
-        permit = self.dispatch.lane.permit()
+        permit = await self.dispatch.lane.look()
         if isinstance(permit, Wait):
             await self._wait_at_most(permit.until, self.around.clock())
             return
@@ -187,17 +192,19 @@ class Worker:
 
     async def _claim(self) -> tuple[ClaimedDelivery, ...]:
         """What the lane permits now; it learns of it at once, before the next turn asks again."""
-        lane, now = self.dispatch.lane, self.around.clock()
-        permit = lane.permit()
+        lane = self.dispatch.lane
+        permit = await lane.take()
         if isinstance(permit, Wait):
             return ()
         if isinstance(permit, Go):
             most = min(permit.most, self.dispatch.destination.max_batch)
-            batch = await self.store.claim(self.name, most, LEASE, now)
+            batch = await self.store.claim(self.name, most, LEASE, self.around.clock())
         else:
             batch = await self._claim_probe()
         if batch:
             lane.sent()
+        else:
+            await lane.give_back()
         return batch
 
     async def _claim_probe(self) -> tuple[ClaimedDelivery, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from conversion_relay.core.destination import Verdict
-from conversion_relay.service.reload.reloading import TAKEN_WHILE_RUNNING
+from conversion_relay.service.reload.restarts import TAKEN_WHILE_RUNNING
 from conversion_relay.service.reload.steps import Ask, Result, Step
 from conversion_relay.service.settings import ServiceSettings
 from support.reloads import Outer, begun, desk, since

@@ -7,12 +7,10 @@ content, the same configuration can be had again, whatever became of the files o
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
 
 import orjson
 
@@ -26,18 +24,21 @@ from conversion_relay.service.configuration import (
     inspect_kept,
     unknown_variables,
 )
-from conversion_relay.service.preset_files import definitions_in, form_of, presets_folder
-from conversion_relay.service.settings import Configuration
+from conversion_relay.service.preset_files import definitions_in, presets_folder
+from conversion_relay.service.reload.content import (
+    MAPPINGS,
+    OF_THE_NODE,
+    SETTINGS,
+    content_of,
+    digest_of,
+)
+from conversion_relay.service.settings import Configuration, ServiceSettings
 from conversion_relay.service.targets import (
     Definitions,
     definitions_of,
     examine,
     targets_of,
 )
-from conversion_relay.service.toml_lines import Place
-
-_SETTINGS: Final = "settings"
-_MAPPINGS: Final = "mappings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,14 @@ class Candidate:
     def differs_in_secrets(self, other: Candidate) -> bool:
         """Whether both are the same but for the secrets."""
         return self.fingerprint == other.fingerprint and self.digest != other.digest
+
+
+def of_this_node(candidate: Candidate, service: ServiceSettings) -> Candidate:
+    """The same with what is each node's own, as it stands in these settings."""
+    own = {name: getattr(service, name) for name in OF_THE_NODE}
+    present = candidate.configuration
+    changed = present.service.model_copy(update=own)
+    return replace(candidate, configuration=present.model_copy(update={"service": changed}))
 
 
 @dataclass(slots=True)
@@ -105,7 +114,7 @@ def read_candidate(
         return same
     found = _checked(inspection, broken or Broken())
     definitions = definitions_of(found.configuration)
-    content = _content(inspection, found.configuration, definitions)
+    content = content_of(inspection, found.configuration, definitions)
     warnings = (*unknown_variables(environment, config_file), *found.warnings)
     targets = targets_of(found.configuration, definitions)
     return _candidate(inspection, found.configuration, targets, content, warnings)
@@ -126,12 +135,12 @@ def candidate_of(
         ConfigurationError: it cannot be used any more, with every problem.
     """
     document: dict[str, JsonObject] = orjson.loads(content)
-    inspection = inspect_kept(document[_SETTINGS], environment, name)
+    inspection = inspect_kept(document[SETTINGS], environment, name)
     configuration = inspection.usable()
-    same = _of_digest(_digest(content, inspection), known)
+    same = _of_digest(digest_of(content, inspection), known)
     if same is not None:
         return same
-    definitions = {one: _definitions(kept, one) for one, kept in document[_MAPPINGS].items()}
+    definitions = {one: _definitions(kept, one) for one, kept in document[MAPPINGS].items()}
     targets = targets_of(configuration, definitions)
     return _candidate(inspection, configuration, targets, content, ())
 
@@ -205,8 +214,8 @@ def _same(inspection: Inspection, known: Sequence[Candidate]) -> Candidate | Non
         definitions = definitions_of(inspection.configuration)
     except PresetError:
         return None
-    content = _content(inspection, inspection.configuration, definitions)
-    return _of_digest(_digest(content, inspection), known)
+    content = content_of(inspection, inspection.configuration, definitions)
+    return _of_digest(digest_of(content, inspection), known)
 
 
 def _of_digest(digest: str, known: Sequence[Candidate]) -> Candidate | None:
@@ -221,70 +230,8 @@ def _candidate(
     warnings: tuple[str, ...],
 ) -> Candidate:
     fingerprint = hashlib.sha256(content.encode()).hexdigest()[:32]
-    digest = _digest(content, inspection)
+    digest = digest_of(content, inspection)
     return Candidate(configuration, targets, content, fingerprint, digest, warnings)
-
-
-def _content(
-    inspection: Inspection,
-    configuration: Configuration,
-    definitions: Mapping[str, Definitions],
-) -> str:
-    settings: JsonObject = configuration.model_dump(mode="json", exclude_unset=True)
-    for place, reference in inspection.references.items():
-        _put(settings, place, _located(reference, place, inspection))
-    mappings = {
-        name: {"origin": one.origin, "presets": [form_of(each) for each in one.presets]}
-        for name, one in definitions.items()
-    }
-    document = {_SETTINGS: _sorted(settings), _MAPPINGS: mappings}
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-
-
-def _located(reference: str, place: Place, inspection: Inspection) -> str:
-    """The reference, with the path of a file as it is from here, not from the TOML file."""
-    kind, _, name = reference.partition(":")
-    origin = inspection.origin
-    by_variable = place in origin.variables or place[:-1] in origin.variables
-    if kind != "file" or by_variable or origin.lines is None:
-        return reference
-    return f"file:{Path(origin.name).parent / name}"
-
-
-def _sorted(settings: JsonObject) -> JsonObject:
-    """Tables in the order of their keys, so that moving a line changes nothing."""
-    return {
-        key: _sorted(value) if isinstance(value, dict) else value
-        for key, value in sorted(settings.items())
-    }
-
-
-def _put(tree: JsonObject, place: Place, value: str) -> None:
-    branch = _at(tree, place[:-1])
-    match branch, place[-1]:
-        case dict(), str(key):
-            branch[key] = value
-        case list(), int(number):
-            branch[number] = value
-        case _:
-            raise KeyError(place)
-
-
-def _digest(content: str, inspection: Inspection) -> str:
-    found = hashlib.sha256(content.encode())
-    for place in sorted(inspection.references, key=repr):
-        found.update(repr((place, _at(inspection.tree, place))).encode())
-    return found.hexdigest()
-
-
-def _at(tree: Json, place: Place) -> Json:
-    branch = tree
-    for key in place:
-        if isinstance(branch, dict) and isinstance(key, str):
-            branch = branch.get(key)
-        elif isinstance(branch, list) and isinstance(key, int):
-            branch = branch[key]
-    return branch
 
 
 def _definitions(kept: Json, destination: str) -> Definitions:

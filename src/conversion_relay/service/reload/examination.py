@@ -13,7 +13,7 @@ from typing import Final
 from conversion_relay.core.destination import Verdict
 from conversion_relay.service.fleet import connection_of
 from conversion_relay.service.reload.candidate import Candidate
-from conversion_relay.service.reload.steps import Objection, Ports, Step
+from conversion_relay.service.reload.steps import Answer, Ask, Objection, Ports, Result, Step
 from conversion_relay.service.reload.verification import Answered, Verified
 from conversion_relay.service.settings import DestinationSettings
 
@@ -41,6 +41,13 @@ class Examined:
     silent: tuple[Objection, ...]
     changes: tuple[str, ...]
     verified: tuple[str, ...]
+
+    def judged(self, ask: Ask) -> Answer:
+        """What comes of it, and why."""
+        problems = self.refusals if ask.accept else self.objections + self.refusals
+        if problems:
+            return Result.REFUSED, problems + self.silent
+        return (Result.WAITING if self.silent else Result.ADOPTED), self.silent
 
 
 async def examined(running: Candidate, candidate: Candidate, ports: Ports) -> Examined:

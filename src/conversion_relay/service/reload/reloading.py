@@ -1,7 +1,8 @@
 """Changes the configuration while the service runs: each step has to go well before it takes over.
 
 One change at a time. Whatever goes wrong, what runs goes on. Every configuration that took effect
-is kept, and can be taken back. Knows files, trial, partner and service by their ports.
+is kept, and can be taken back. With several nodes all of them have to be able to run it, and all
+take it over. Knows files, trial, partner, nodes and service by their ports.
 """
 
 from __future__ import annotations
@@ -10,42 +11,32 @@ import asyncio
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from conversion_relay.errors import ConfigurationError, StoreError
-from conversion_relay.service.reload.candidate import Candidate, Files
+from conversion_relay.errors import ConfigurationError
+from conversion_relay.service.reload.agreeing import Agreement, behind
+from conversion_relay.service.reload.book import Book
+from conversion_relay.service.reload.candidate import Candidate, Files, of_this_node
 from conversion_relay.service.reload.examination import examined
+from conversion_relay.service.reload.restarts import start_only
 from conversion_relay.service.reload.steps import (
+    Answer,
     Ask,
     Ports,
     Refusal,
     Reloaded,
     Result,
     Start,
-    objections_of,
 )
+from conversion_relay.service.reload.telling import Telling, unreadable
 from conversion_relay.service.reload.versions import difference
 from conversion_relay.service.settings import ServiceSettings
 from conversion_relay.service.store.history import VersionRecord
 from conversion_relay.service.surroundings import Surroundings
 
-TAKEN_WHILE_RUNNING: Final = frozenset(
-    {
-        "admin_token",
-        "read_tokens",
-        "presets_folder",
-        "retention",
-        "unmatched_retention",
-        "dead_letter_retention",
-        "ledger_retention",
-        "verify_changes",
-        "watch_changes",
-        "trial_events",
-    }
-)
-"""The settings of the service itself that need no start; all others do."""
-_MOST_LOGGED: Final = 10
 _ROLLED_BACK: Final = (
     "the files still say the configuration that was rolled back; change them, or accept it"
 )
+_LEFT_ASIDE: Final = "the files here still say what ran before another node's; change or accept it"
+_CANNOT_JOIN: Final = "this node cannot run version {}, which the other nodes run: {}"
 
 
 @dataclass(slots=True)
@@ -57,50 +48,68 @@ class Reloader:
         running: what is in effect.
         ports: what is asked of others.
         around: time, counters, log.
-        standing: the last refusal, until something is adopted or the files say what runs.
+        agreement: with the other nodes; None: there are none.
         rolled_back: the fingerprint of what the files say, while another version runs instead.
-        kept: the running configuration as it is kept; None where it could not be.
+        left_aside: the same, because another node changed what runs, and here the files did not.
+        book: keeps what took effect.
+        telling: says how changes ended.
     """
 
     files: Files
     running: Candidate
     ports: Ports
     around: Surroundings
-    standing: Refusal | None = None
+    agreement: Agreement | None = None
     rolled_back: str | None = None
-    kept: VersionRecord | None = None
+    left_aside: str | None = None
+    book: Book = field(init=False)
+    telling: Telling = field(init=False)
     _started: ServiceSettings = field(init=False)
-    _unkept: VersionRecord | None = None
     _one_at_a_time: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _swapping: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def __post_init__(self) -> None:
         """Remembers what only a start can change."""
+        self.book = Book(self.ports.history, self.around, self.agreement is not None)
+        self.telling = Telling(self.around)
         self._started = self.running.configuration.service
 
     @property
     def version(self) -> int | None:
         """The number of the running configuration; None where it could not be kept."""
-        return None if self.kept is None else self.kept.id
+        return self.book.number
+
+    @property
+    def standing(self) -> Refusal | None:
+        """The last refusal, until something is adopted or the files say what runs."""
+        return self.telling.standing
 
     @property
     def needs_restart(self) -> tuple[str, ...]:
         """Settings that differ from those in effect until the next start."""
-        return _start_only(self._started, self.running.configuration.service)
+        return start_only(self._started, self.running.configuration.service)
 
     async def begin(self, start: Start) -> None:
         """Keeps the configuration of the start; tells where that is not what the files say.
 
+        Where other nodes are, theirs is taken over: what the files say is a change of that.
+
         Raises:
+            ConfigurationError: this node cannot run what the others run.
             StoreError: what was kept cannot be read.
         """
-        newest = next(iter(await self.ports.history.versions(1)), None)
+        if self.agreement is not None:
+            await self.agreement.begin()
+        newest = await self.book.newest()
         if newest is not None and start.lost is not None:
             reason = start.lost
             self.around.log.error("configuration.rollback_lost", version=newest.id, reason=reason)
-        if newest is None or newest.fingerprint != self.running.fingerprint:
-            await self._keep(self._record(Ask("start")))
+        if newest is not None and newest.fingerprint == self.running.fingerprint:
+            self.book.show(newest)
+        elif newest and self.agreement and await self.agreement.others_are_here():
+            await self._join(newest)
         else:
-            self._show(newest)
+            await self.book.keep(self._record(Ask("start")))
         if start.problems:
             self._ended(Ask("start"), Reloaded(Result.REFUSED, problems=start.problems))
         elif start.kept is not None:
@@ -113,9 +122,10 @@ class Reloader:
             try:
                 candidate = await asyncio.to_thread(self.files.read, self.running)
             except ConfigurationError as error:
-                return self._ended(ask, _unreadable(error))
-            if candidate.fingerprint == self.rolled_back and not ask.accept:
-                return self._ended(ask, Reloaded(Result.UNCHANGED, warnings=(_ROLLED_BACK,)))
+                return self._ended(ask, unreadable(error))
+            if self.leaves_aside(candidate) and not ask.accept:
+                told = _LEFT_ASIDE if self.rolled_back is None else _ROLLED_BACK
+                return self._ended(ask, Reloaded(Result.UNCHANGED, warnings=(told,)))
             return await self._change(candidate, ask)
 
     async def take(self, candidate: Candidate, ask: Ask) -> Reloaded:
@@ -125,8 +135,8 @@ class Reloader:
 
     def refuse(self, error: ConfigurationError, ask: Ask) -> Reloaded:
         """Takes note that the files cannot be used; what stands already is not told again."""
-        reloaded = _unreadable(error)
-        if self.standing is not None and self.standing.problems == reloaded.problems:
+        reloaded = unreadable(error)
+        if self.telling.has_told(reloaded):
             return reloaded
         return self._ended(ask, reloaded)
 
@@ -143,18 +153,48 @@ class Reloader:
             if version is None:
                 return None
             try:
-                candidate = await asyncio.to_thread(
-                    self.files.restored, version.content, f"version {number}"
-                )
+                candidate = await self.restored(version.content, f"version {number}")
             except ConfigurationError as error:
-                return self._ended(ask, _unreadable(error))
+                return self._ended(ask, unreadable(error))
             said = await self._said()
             aside = None if said == candidate.fingerprint else said
             return await self._change(candidate, replace(ask, rolled_back=aside))
 
+    async def restored(self, content: str, name: str) -> Candidate:
+        """What was kept or proposed, as this node would run it.
+
+        Raises:
+            ConfigurationError: it cannot.
+        """
+        candidate = await asyncio.to_thread(self.files.restored, content, name, self.running)
+        own = self.running.configuration.service
+        return candidate if self.agreement is None else of_this_node(candidate, own)
+
+    async def follow(self, content: str, name: str) -> None:
+        """Goes on with what all nodes agreed on; what the files here said until now is left aside.
+
+        Raises:
+            ConfigurationError: this node cannot run it.
+        """
+        candidate = await self.restored(content, name)
+        said = await self._said()
+        async with self._swapping:
+            before = self.running
+            await self.ports.adopt(candidate.configuration, candidate.targets)
+            self.running = candidate
+            known = {before.fingerprint, self.rolled_back, self.left_aside}
+            is_old = said in known and said != candidate.fingerprint
+            self.left_aside, self.rolled_back = said if is_old else None, None
+            self.book.begin_anew()
+        self._ended(Ask("agreement"), Reloaded(Result.ADOPTED, needs_restart=self.needs_restart))
+
+    def leaves_aside(self, candidate: Candidate) -> bool:
+        """Whether that is what the files say while something else is to run."""
+        return candidate.fingerprint in {self.rolled_back, self.left_aside}
+
     def settle(self) -> None:
         """The files say what runs: nothing is refused any more."""
-        self.standing = None
+        self.telling.standing = self.left_aside = None
 
     async def _said(self) -> str:
         """The fingerprint of what the files say; of files that cannot be used, of what ran."""
@@ -164,41 +204,74 @@ class Reloader:
             return self.rolled_back or self.running.fingerprint
 
     async def _change(self, candidate: Candidate, ask: Ask) -> Reloaded:
-        if candidate.is_like(self.running):
+        running = self.running
+        if candidate.is_like(running):
             self.rolled_back = self.rolled_back if ask.dry_run else ask.rolled_back
             return self._ended(ask, Reloaded(Result.UNCHANGED, warnings=candidate.warnings))
-        found = await examined(self.running, candidate, self.ports)
-        problems = found.refusals if ask.accept else found.objections + found.refusals
-        result = Result.REFUSED if problems else Result.WAITING if found.silent else Result.ADOPTED
+        known = await self._told_before(candidate, ask)
+        if known is not None:
+            return self._ended(ask, Reloaded(known[0], problems=known[1]))
+        found = await examined(running, candidate, self.ports)
+        result, problems = found.judged(ask)
+        if result is Result.ADOPTED and not ask.dry_run:
+            result, problems = await self._take_effect(candidate, ask, running)
+        if result is not Result.ADOPTED and not ask.dry_run and ask.cause != "rollback":
+            await self._leave_aside(candidate)
         reloaded = Reloaded(
             result,
-            problems=problems + found.silent,
+            problems=problems,
             changes=found.changes,
             verified=found.verified,
-            needs_restart=_start_only(self._started, candidate.configuration.service),
-            difference=difference(self.running.content, candidate.content),
+            needs_restart=start_only(self._started, candidate.configuration.service),
+            difference=difference(running.content, candidate.content),
             warnings=candidate.warnings,
         )
-        if result is Result.ADOPTED and not ask.dry_run:
-            await self._adopt(candidate, ask)
-        elif not ask.dry_run and ask.cause != "rollback":
-            await self._leave_aside(candidate)
         return self._ended(ask, reloaded)
+
+    async def _told_before(self, candidate: Candidate, ask: Ask) -> Answer | None:
+        """What the nodes say of it already; somebody who asks for it has them say it again."""
+        is_new = candidate.fingerprint != self.running.fingerprint
+        if self.agreement is None or ask.cause != "file" or not is_new:
+            return None
+        return await self.agreement.told_before(candidate)
+
+    async def _take_effect(self, candidate: Candidate, ask: Ask, examined: Candidate) -> Answer:
+        """Adopts it, once all nodes can; secrets alone are each node's own."""
+        async with self._swapping:
+            if self.running is not examined:
+                return behind()
+            if self.agreement is not None and candidate.fingerprint != self.running.fingerprint:
+                answer = await self.agreement.reach(candidate)
+                if answer[0] is not Result.ADOPTED:
+                    return answer
+            await self._adopt(candidate, ask)
+        return Result.ADOPTED, ()
 
     async def _adopt(self, candidate: Candidate, ask: Ask) -> None:
         await self.ports.adopt(candidate.configuration, candidate.targets)
         before, self.running = self.running, candidate
-        self.rolled_back = ask.rolled_back
+        self.rolled_back, self.left_aside = ask.rolled_back, None
         if candidate.fingerprint != before.fingerprint:
-            self.kept = None
-            await self._keep(self._record(ask))
+            self.book.begin_anew()
+            await self.book.keep(self._record(ask))
+
+    async def _join(self, newest: VersionRecord) -> None:
+        """Begins with what the other nodes run."""
+        try:
+            candidate = await self.restored(newest.content, f"version {newest.id}")
+        except ConfigurationError as error:
+            raise ConfigurationError(_CANNOT_JOIN.format(newest.id, error)) from error
+        await self.ports.adopt(candidate.configuration, candidate.targets)
+        self.running = candidate
+        self.book.show(newest)
+        self.around.log.info("configuration.joined", version=newest.id)
 
     async def _leave_aside(self, candidate: Candidate) -> None:
         """Remembers it, so that it does not take effect by a restart either."""
-        refused = candidate.fingerprint
-        if refused == self.running.fingerprint or (self.kept and self.kept.refused == refused):
+        refused, kept = candidate.fingerprint, self.book.kept
+        if refused == self.running.fingerprint or (kept and kept.refused == refused):
             return
-        await self._keep(replace(self.kept or self._record(Ask("start")), refused=refused))
+        await self.book.keep(replace(kept or self._record(Ask("start")), refused=refused))
 
     def _record(self, ask: Ask) -> VersionRecord:
         running, since = self.running, self.around.clock()
@@ -206,13 +279,11 @@ class Reloader:
             0, since, ask.cause, running.fingerprint, running.content, ask.rolled_back
         )
 
-    async def _keep(self, record: VersionRecord) -> None:
-        self._unkept = record
-        try:
-            await self._write()
-        except StoreError as error:
-            self.around.log.error("configuration.not_kept", reason=str(error))
-            self.around.metrics.show_configuration(self.version, record.since)
+    async def keep_running(self) -> None:
+        """Keeps what runs, which nobody else did."""
+        async with self._one_at_a_time:
+            if self.book.kept is None:
+                await self.book.keep(self._record(Ask("agreement")))
 
     async def keep_again(self) -> None:
         """Keeps what could not be kept before.
@@ -221,55 +292,7 @@ class Reloader:
             StoreError: it still cannot be.
         """
         async with self._one_at_a_time:
-            await self._write()
-
-    async def _write(self) -> None:
-        if self._unkept is not None:
-            number = await self.ports.history.keep_version(self._unkept)
-            self._show(replace(self._unkept, id=number))
-            self._unkept = None
-
-    def _show(self, kept: VersionRecord) -> None:
-        self.kept = kept
-        self.around.metrics.show_configuration(kept.id, kept.since)
+            await self.book.write()
 
     def _ended(self, ask: Ask, reloaded: Reloaded) -> Reloaded:
-        """Tells and counts it; remembers a refusal of what the files say."""
-        reloaded = replace(reloaded, version=self.version, dry_run=ask.dry_run)
-        if ask.dry_run:
-            return reloaded
-        self.around.metrics.reloads.labels(reloaded.result.value).inc()
-        reasons = [one.sentence for one in reloaded.problems]
-        if reloaded.result is Result.REFUSED:
-            self.around.log.error(
-                "configuration.refused", cause=ask.cause, reasons=reasons[:_MOST_LOGGED]
-            )
-        elif reloaded.result is Result.WAITING:
-            self.around.log.warning("configuration.waiting", cause=ask.cause, reasons=reasons)
-        elif reloaded.result is Result.ADOPTED:
-            self.around.log.info(
-                "configuration.adopted",
-                cause=ask.cause,
-                version=self.version,
-                needs_restart=list(reloaded.needs_restart),
-            )
-        self._stand(ask, reloaded)
-        return reloaded
-
-    def _stand(self, ask: Ask, reloaded: Reloaded) -> None:
-        if reloaded.result is Result.REFUSED and ask.cause != "rollback":
-            since = self.standing.since if self.standing else self.around.clock()
-            self.standing = Refusal(since, reloaded.problems)
-        elif reloaded.result in {Result.ADOPTED, Result.UNCHANGED}:
-            self.standing = None
-
-
-def _start_only(started: ServiceSettings, wanted: ServiceSettings) -> tuple[str, ...]:
-    names = [name for name in ServiceSettings.model_fields if name not in TAKEN_WHILE_RUNNING]
-    return tuple(
-        f"service.{name}" for name in names if getattr(started, name) != getattr(wanted, name)
-    )
-
-
-def _unreadable(error: ConfigurationError) -> Reloaded:
-    return Reloaded(Result.REFUSED, problems=objections_of(error))
+        return self.telling.ended(ask, reloaded, self.version)

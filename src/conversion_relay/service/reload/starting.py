@@ -20,19 +20,29 @@ from conversion_relay.service.configuration import config_path
 from conversion_relay.service.environment import VARIABLES, value_of
 from conversion_relay.service.references import References
 from conversion_relay.service.reload.candidate import Candidate, Files
+from conversion_relay.service.reload.content import OF_THE_NODE
 from conversion_relay.service.reload.steps import Objection, Start, Step, objections_of
 from conversion_relay.service.settings import ServiceSettings
+from conversion_relay.service.settings.database import is_postgresql, separated
 from conversion_relay.service.store.history import VersionRecord
 from conversion_relay.service.toml_file import read_toml
 
 Newest: TypeAlias = Callable[[ServiceSettings], Awaitable[VersionRecord | None]]
 """Reads the version that was kept last in the database of these settings; None: there is none."""
-_OF_THE_DATABASE: Final = ("database_url", "encryption_key")
+_OF_THE_DATABASE: Final = (
+    "database_url",
+    "database_password",
+    "database_pooler",
+    "weak_durability",
+    "encryption_key",
+)
 _LINE: Final = re.compile(
-    rf"""^[ \t]*({"|".join(_OF_THE_DATABASE)})[ \t]*=[ \t]*(["'])([^"'\\\n]+)\2[ \t]*(?:#.*)?$""",
+    rf"""^[ \t]*({"|".join(_OF_THE_DATABASE)})[ \t]*=[ \t]*"""
+    r"""(?:(["'])([^"'\\\n]+)\2|(true|false))[ \t]*(?:#.*)?$""",
     re.MULTILINE,
 )
 """A setting as it stands in a file that is no TOML as a whole."""
+_TRUE: Final = "true"
 _REFUSED: Final = (
     "the files say a change that was not taken while version {} ran, so that this version runs "
     "on: change them, or ask for it with `conversion-relay config reload`, which says what is "
@@ -109,7 +119,10 @@ def _restored(files: Files, kept: VersionRecord, service: ServiceSettings) -> Ca
     """
     candidate = files.restored(kept.content, f"version {kept.id}")
     present = candidate.configuration
-    found = {name: getattr(service, name) for name in _OF_THE_DATABASE}
+    names = {*_OF_THE_DATABASE}
+    if is_postgresql(service.database_url):
+        names |= OF_THE_NODE & service.model_fields_set
+    found = {name: getattr(service, name) for name in names}
     own = present.model_copy(update={"service": present.service.model_copy(update=found)})
     return replace(candidate, configuration=own)
 
@@ -131,7 +144,8 @@ def _found(files: Files) -> ServiceSettings:
     for variable in VARIABLES:
         if variable.target[0] == "service" and variable.target[-1] in _OF_THE_DATABASE:
             value = value_of(variable.name, files.environment)
-            found |= {} if value is None else {variable.target[-1]: value}
+            parts = {} if value is None else separated(variable.target[-1], value)
+            found |= {name: variable.form(part) for name, part in parts.items()}
     return ServiceSettings.model_validate(found)
 
 
@@ -149,4 +163,5 @@ def _lines(path: Path) -> JsonObject:
         text = path.read_text("utf-8-sig", errors="replace")
     except OSError:
         return {}
-    return {name: value for name, _, value in _LINE.findall(text)}
+    found = _LINE.findall(text)
+    return {name: value or truth == _TRUE for name, _, value, truth in found}

@@ -30,6 +30,7 @@ class Step(Enum):
     CHECK = "check"  # it can be read, and cannot be used as things are
     TRIAL = "trial"  # real events would fare worse
     VERIFY = "verify"  # the partner refuses it, or does not answer
+    AGREE = "agree"  # another node cannot run it, or does not answer
 
 
 class Result(Enum):
@@ -38,7 +39,7 @@ class Result(Enum):
     ADOPTED = "adopted"
     UNCHANGED = "unchanged"
     REFUSED = "refused"
-    WAITING = "waiting"  # the partner said nothing, so that it is tried again
+    WAITING = "waiting"  # the partner, or the nodes, said nothing, so that it is tried again
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,10 @@ class Objection:
 
     step: Step
     sentence: str
+
+
+Answer: TypeAlias = tuple[Result, tuple[Objection, ...]]
+"""What comes of a change, and why it does not take effect."""
 
 
 def objections_of(error: ConfigurationError) -> tuple[Objection, ...]:
@@ -145,7 +150,7 @@ class Ask:
     """How a change is meant.
 
     Attributes:
-        cause: start, file, signal, api or rollback.
+        cause: start, file, signal, api, rollback or agreement (another node's).
         dry_run: nothing is to be changed.
         accept: what the trial and the check object to is meant so.
         rolled_back: the fingerprint of what the files say, where that is to be left aside.

@@ -103,7 +103,7 @@ class Watch:
             self._files.clear()
             self._secrets.clear()
             reloader.settle()
-        elif found.fingerprint == reloader.rolled_back or not self._is_on:
+        elif reloader.leaves_aside(found) or not self._is_on:
             await self._look_for_secrets()
         elif self._files.is_due(found.digest, at_once=self._mends(found)):
             self._files.note(found.digest, await reloader.take(found, _FILE))
