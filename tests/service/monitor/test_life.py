@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conversion_relay.service.alerting.alert import SERVICE, Finding, News, Severity
-from conversion_relay.service.monitor.life import CALM, GRACE, Standing, Told, resumed, turn
+from conversion_relay.service.alerting.alert import SERVICE, Alert, Finding, News, Severity
+from conversion_relay.service.monitor.life import (
+    CALM,
+    GRACE,
+    Standing,
+    Told,
+    adopted,
+    parted,
+    resumed,
+    taken_over,
+    turn,
+)
 from conversion_relay.service.monitor.view import Found, Rule, View
 from service.monitor.examples import alert
 from support.time import START
@@ -171,3 +182,47 @@ def _obeys(stories: Sequence[tuple[datetime, Told]], *, is_open: bool, repeat: t
         before = now, (news, one)
     assert before is not None
     assert is_open is (before[1][0] is not News.RESOLVED)
+
+
+OURS, THEIRS = alert("at_once", "eu"), alert("at_once", "eu", START + TICK)
+
+
+def test_who_takes_over_goes_on_with_what_is_kept() -> None:
+    kept = replace(THEIRS, id=7)
+    standing = taken_over(Standing(), [kept], START)
+    assert standing.open == {("at_once", "eu"): kept}
+    after, told = turn(standing, [], START + GRACE - TICK, REPEAT)
+    assert (told, len(after.open)) == ([], 1)
+
+
+@pytest.mark.parametrize(
+    ("own", "kept", "goes_on"),
+    [
+        (replace(OURS, id=7), [replace(OURS, id=7)], replace(OURS, id=7)),
+        (replace(OURS, id=7), [], None),  # another node resolved it
+        (OURS, [], OURS),  # it was told, and never kept
+        (replace(OURS, id=7), [replace(THEIRS, id=8)], replace(THEIRS, id=8)),
+        (OURS, [replace(THEIRS, id=8)], replace(THEIRS, id=8)),
+    ],
+)
+def test_what_it_had_open_itself_goes_on_unless_it_is_over(
+    own: Alert, kept: Sequence[Alert], goes_on: Alert | None
+) -> None:
+    standing = taken_over(Standing(open={("at_once", "eu"): own}), kept, START)
+    assert list(standing.open.values()) == ([] if goes_on is None else [goes_on])
+
+
+def test_what_another_could_not_keep_before_is_taken_up_once() -> None:
+    standing = Standing(open={("at_once", "eu"): OURS})
+    late = replace(alert("patient", "us"), id=9)
+    found = adopted(standing, [THEIRS, late], START)
+    assert found.open == {("at_once", "eu"): OURS, ("patient", "us"): late}
+    assert found.calm.keys() == {("patient", "us")}
+
+
+def test_a_standing_is_parted_by_rules_and_nothing_is_lost() -> None:
+    key, other = ("at_once", "eu"), ("patient", "eu")
+    standing = Standing({key: OURS}, {key: START, other: START}, {key: START})
+    own, rest = parted(standing, {"at_once"})
+    assert own == Standing({key: OURS}, {key: START}, {key: START})
+    assert rest == Standing({}, {other: START}, {})

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import cast
 
 import pytest
-from typing_extensions import override
 
 from conversion_relay.core.delivery import State
 from conversion_relay.core.lane import Condition
-from conversion_relay.errors import StoreUnavailable
 from conversion_relay.service.alerting.alert import News, Notification, Severity
 from conversion_relay.service.metrics import Metrics
 from conversion_relay.service.monitor.books import Books
@@ -24,96 +21,17 @@ from conversion_relay.service.monitor.learning import WATCHED
 from conversion_relay.service.monitor.rules import RULES
 from conversion_relay.service.monitor.view import Found, Rule, View
 from conversion_relay.service.monitor.watch import Monitor
-from conversion_relay.service.store.history import AlertRecord, FlowCount, Waiting
+from conversion_relay.service.store.history import Waiting
 from conversion_relay.service.store.port import Store
-from conversion_relay.service.store.values import Load
 from conversion_relay.service.surroundings import Surroundings
+from service.monitor.examples import alert
+from service.monitor.memory import Kept, Memory
 from support.lines import Lines
-from support.past import Past
 from support.time import START, VirtualTime
 
 TICK = timedelta(seconds=5)
 MINUTE = timedelta(minutes=1)
 _TURNS_TO_A_STOP = 100
-
-
-@dataclass
-class Memory(Past):
-    """A history in memory; calls can be made to fail or to hang by their names.
-
-    Attributes:
-        counted: by minute, measure and labels.
-        records: of alerts, by id.
-    """
-
-    fails: set[str] = field(default_factory=set)
-    hangs: set[str] = field(default_factory=set)
-    counted: Counter[tuple[datetime, str, tuple[str, ...]]] = field(default_factory=Counter)
-    records: dict[int, AlertRecord] = field(default_factory=dict)
-    waits: Sequence[Waiting] = ()
-
-    async def _meet(self, name: str) -> None:
-        if name in self.hangs:
-            await asyncio.Event().wait()
-        if name in self.fails:
-            raise StoreUnavailable("injected")
-
-    @override
-    async def add_flow(self, counts: Sequence[FlowCount]) -> None:
-        await self._meet("add_flow")
-        for one in counts:
-            assert one.count > 0
-            self.counted[one.minute, one.measure, one.labels] += one.count
-
-    @override
-    async def flow(self, since: datetime, until: datetime, step: timedelta) -> Sequence[FlowCount]:
-        await self._meet("flow")
-        assert step == MINUTE
-        return [
-            FlowCount(*cell, count)
-            for cell, count in sorted(self.counted.items())
-            if since <= cell[0] < until
-        ]
-
-    @override
-    async def waiting(self) -> Sequence[Waiting]:
-        await self._meet("waiting")
-        return self.waits
-
-    @override
-    async def waiting_value(self, destination: str) -> Mapping[str, int]:
-        await self._meet("waiting_value")
-        return {"EUR": 59_900_000} if destination == "tiktok" else {}
-
-    @override
-    async def keep_alert(self, alert: AlertRecord) -> int:
-        await self._meet("keep_alert")
-        number = alert.id or len(self.records) + 1
-        self.records[number] = replace(alert, id=number)
-        return number
-
-    @override
-    async def alerts(self, limit: int) -> Sequence[AlertRecord]:
-        await self._meet("alerts")
-        return [*self.records.values()][-limit:]
-
-    @override
-    async def sizes(self) -> Mapping[str, int]:
-        await self._meet("sizes")
-        return {"database": 1, "log": 1, "disk_free": 600, "disk_size": 1_000}
-
-
-@dataclass
-class Kept:
-    """A store of which nothing but this is asked."""
-
-    history: Memory = field(default_factory=Memory)
-    reason: str | None = None
-    load: Load = field(default_factory=lambda: Load(3, 900, 1))
-
-    def trouble(self) -> str | None:
-        """Why nothing can be written."""
-        return self.reason
 
 
 @dataclass
@@ -393,3 +311,18 @@ async def test_what_cannot_be_written_for_days_does_not_fill_the_memory() -> Non
     assert len(watch.store.history.counted) == 20
     assert "monitor.counts_lost" in watch.log.events
     assert min(minute for minute, _, _ in watch.store.history.counted) == START + 40 * MINUTE
+
+
+async def test_what_another_node_has_by_now_is_not_written_over() -> None:
+    watch = Watch()
+    books = Books(
+        watch.store.history, Surroundings(watch.time, lambda: 0.5, watch.metrics, watch.log)
+    )
+    kept, new = replace(alert("silence", "shop"), id=3), alert("silence", "app")
+    books.keep(kept)
+    books.keep(new)
+    books.hand_over()
+    await books.close(1.0)
+    books.write()
+    await books.close(1.0)
+    assert [one.subject for one in watch.store.history.records.values()] == ["app"]

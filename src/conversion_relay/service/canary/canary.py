@@ -49,6 +49,7 @@ class Canary:
         enabled: whether they are sent.
         every: how often.
         deadline: so long one may take to be accepted.
+        is_ours: whether it is for this node to send them; others may do it for all.
     """
 
     store: Deliveries
@@ -58,6 +59,7 @@ class Canary:
     enabled: bool = False
     every: timedelta = timedelta(minutes=1)
     deadline: timedelta = DEADLINE
+    is_ours: Callable[[], bool] = lambda: True
     _standings: dict[str, CanaryStanding] = field(default_factory=dict)
     _flights: dict[str, str] = field(default_factory=dict)
     _following: dict[str, asyncio.Task[None]] = field(default_factory=dict)
@@ -77,8 +79,13 @@ class Canary:
 
     @property
     def standings(self) -> Mapping[str, CanaryStanding]:
-        """How each fares, by destination; none while canaries are not sent."""
-        return dict(self._standings) if self._runs and self.enabled else {}
+        """How each fares, by destination; none while this process sends none."""
+        return dict(self._standings) if self.is_ready and self.is_ours() else {}
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether it would send them, if that is for this node to do."""
+        return self._runs and self.enabled
 
     async def run_at(self, address: str) -> None:
         """Sends them to the service at this address until cancelled."""

@@ -88,10 +88,18 @@ GAUGES: Final[Mapping[str, Shape]] = {
     ),
     "relay_store_waiting_events": Shape("Events that wait for the disk"),
     "relay_store_waiting_bytes": Shape("Size of the events that wait for the disk"),
+    "relay_spool_waiting_events": Shape("Events in the spool, which wait for the database"),
+    "relay_spool_bytes": Shape("Size of what is in the spool"),
+    "relay_spool_oldest_seconds": Shape("How long the oldest event in the spool has waited"),
     "relay_store_database_bytes": Shape("Size of the database"),
     "relay_store_log_bytes": Shape("Size of the database's write-ahead log"),
     "relay_disk_free_bytes": Shape("Room on the disk of the database"),
     "relay_disk_size_bytes": Shape("Size of the disk of the database"),
+    "relay_database_oldest_transaction_seconds": Shape(
+        "How long the oldest transaction has kept old rows in the database"
+    ),
+    "relay_nodes": Shape("Nodes over the database that gave a sign of life lately", ("role",)),
+    "relay_duty": Shape("1 if this node does that for all nodes, 0 if it does not", ("duty",)),
     "relay_alerts_open": Shape("1 for each open alert", ("rule", "subject", "severity")),
     "relay_canary_last_success_timestamp_seconds": Shape(
         "When a canary last came through", ("destination",)

@@ -21,12 +21,17 @@ class Figures:
     Attributes:
         waiting: deliveries that have not arrived, by destination and state.
         oldest_seconds: the age of the oldest of them, by destination.
-        sizes: bytes, as `History.sizes` names them: database, log, disk_free, disk_size.
+        sizes: bytes, as `History.sizes` names them: database, log, disk_free, disk_size; as far
+            as the database tells them.
         waiting_events: that wait for the disk.
         waiting_bytes: their size.
         turns: when each destination's worker last looked for something to do, aware; of every
             destination there is, so that one where nothing waits shows 0.
         alerts: the open ones.
+        nodes: how many there are over the database, by role.
+        duties: whether each is this process's.
+        oldest_transaction_seconds: how long it has kept old rows in the database.
+        spool_oldest_seconds: the age of the oldest event on the process's own disk.
     """
 
     waiting: Mapping[tuple[str, str], int] = field(default_factory=dict)
@@ -36,3 +41,7 @@ class Figures:
     waiting_bytes: int = 0
     turns: Mapping[str, datetime] = field(default_factory=dict)
     alerts: Collection[OpenAlert] = ()
+    nodes: Mapping[str, int] = field(default_factory=dict)
+    duties: Mapping[str, bool] = field(default_factory=dict)
+    oldest_transaction_seconds: float = 0.0
+    spool_oldest_seconds: float = 0.0

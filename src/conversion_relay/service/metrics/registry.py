@@ -61,6 +61,7 @@ class Metrics:
         ProcessCollector(registry=self._registry)
         GCCollector(registry=self._registry)
         self._names, self._codes = Few(), Few()
+        self._sizes_shown: set[Gauge] = set()
         self._name_counters()
         self.lanes = self._gauges["relay_lane_condition"]
         self._gauges["relay_build_info"].labels(__version__).set(1)
@@ -83,7 +84,8 @@ class Metrics:
 
     def _gauge(self, name: str) -> Gauge:
         shape = GAUGES[name]
-        return Gauge(name, shape.help, shape.labels, registry=self._registry)
+        registry = None if name in _SIZES.values() else self._registry
+        return Gauge(name, shape.help, shape.labels, registry=registry)
 
     def _timed(self, name: str) -> Timed:
         timed = Timed(name, HISTOGRAMS[name])
@@ -151,6 +153,11 @@ class Metrics:
         last = self._gauges["relay_configuration_last_success_timestamp_seconds"]
         last.set(since.timestamp())
 
+    def show_spool(self, events: int, size_bytes: int) -> None:
+        """What waits on this node's disk for the database."""
+        self._gauges["relay_spool_waiting_events"].set(events)
+        self._gauges["relay_spool_bytes"].set(size_bytes)
+
     def show(self, figures: Figures) -> None:
         """The service as it is now; what is no longer there goes."""
         gauges = self._gauges
@@ -165,10 +172,19 @@ class Metrics:
             (((name,), turn.timestamp()) for name, turn in figures.turns.items()),
         )
         self._replace("relay_alerts_open", ((alert, 1) for alert in figures.alerts))
-        gauges["relay_store_waiting_events"].set(figures.waiting_events)
-        gauges["relay_store_waiting_bytes"].set(figures.waiting_bytes)
+        self._replace("relay_nodes", (((role,), count) for role, count in figures.nodes.items()))
+        self._replace("relay_duty", (((duty,), ours) for duty, ours in figures.duties.items()))
+        for name, figure in _plain(figures):
+            gauges[name].set(figure)
         for name, size in figures.sizes.items():
-            gauges[_SIZES[name]].set(size)
+            self._show_size(gauges[_SIZES[name]], size)
+
+    def _show_size(self, gauge: Gauge, size: int) -> None:
+        """One that was never told is not shown: no database is empty, and no disk."""
+        if gauge not in self._sizes_shown:
+            self._sizes_shown.add(gauge)
+            self._registry.register(gauge)
+        gauge.set(size)
 
     def _replace(self, name: str, values: Iterable[tuple[tuple[str, ...], float]]) -> None:
         gauge = self._gauges[name]
@@ -194,6 +210,16 @@ class Metrics:
         Writing takes longer than an event loop may be kept.
         """
         return partial(generate_latest, _Taken(tuple(self._registry.collect())))
+
+
+def _plain(figures: Figures) -> Iterable[tuple[str, float]]:
+    """Gauges without labels."""
+    return (
+        ("relay_store_waiting_events", figures.waiting_events),
+        ("relay_store_waiting_bytes", figures.waiting_bytes),
+        ("relay_database_oldest_transaction_seconds", figures.oldest_transaction_seconds),
+        ("relay_spool_oldest_seconds", figures.spool_oldest_seconds),
+    )
 
 
 class _Taken(Collector):

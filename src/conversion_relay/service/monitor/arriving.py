@@ -171,7 +171,7 @@ def silence(view: View) -> Iterator[Found]:
         return
     for name in sorted(view.present.sources & view.habits.keys()):
         habits, alert = view.habits[name], view.opened("silence", name)
-        since = max(habits.last, view.started_at)
+        since = max(habits.last, view.started_at, view.heard_since or view.started_at)
         allowed = quiet_too_long(habits, since, view.now)
         still = alert is not None and habits.last <= alert.opened_at
         if allowed is not None or still:

@@ -59,6 +59,15 @@ class Books:
         """Have this form of the alert written down."""
         self._alerts[_name(alert)] = alert
 
+    def hand_over(self) -> None:
+        """Another node has the alerts now: only those are still written that it cannot know."""
+        self._alerts = {
+            name: alert
+            for name, alert in self._alerts.items()
+            if name not in self._ids and not alert.id
+        }
+        self._ids.clear()
+
     def numbered(self, alert: Alert) -> Alert:
         """The alert with the id under which it is kept, if it is."""
         return replace(alert, id=self._ids.get(_name(alert), alert.id))

@@ -154,6 +154,12 @@ def seen(counts: Counts) -> Counts:
     return found
 
 
+def is_asked_for(reading: Reading) -> bool:
+    """Whether rules ask for it as it is: of this name, with these labels."""
+    measure, values = reading
+    return len(_SEEN_LABELS.get(measure, ())) == len(values) and measure in _SEEN_LABELS
+
+
 def minute_of(moment: datetime) -> datetime:
     """The beginning of its minute."""
     return moment.replace(second=0, microsecond=0)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from conversion_relay.service.alerting.alert import SERVICE
-from conversion_relay.service.monitor.figures import COMMIT_SECONDS, COMMITS
+from conversion_relay.service.monitor.figures import COMMIT_SECONDS, COMMITS, Company
 from conversion_relay.service.monitor.view import MINUTE, Found, View
 from conversion_relay.service.quantities import counted
 
@@ -36,10 +36,11 @@ def store_unreadable(view: View) -> Iterator[Found]:
 
 def store_slow(view: View) -> Iterator[Found]:
     """Writing takes long, so events wait for the disk."""
-    window, waiting = view.last(MINUTE), view.present.store.waiting_events or 0
+    window, company = view.last(MINUTE), view.present.company or Company("")
+    waiting = (view.present.store.waiting_events or 0) + company.waiting_events
     commits, seconds = window.total(COMMITS), window.total(COMMIT_SECONDS)
     is_slow = commits >= _SOME and seconds >= _SLOW_SECONDS * commits
-    if is_slow or seconds >= _BUSY_SECONDS or waiting >= _MANY_WAITING:
+    if is_slow or seconds >= _BUSY_SECONDS * max(len(company.here), 1) or waiting >= _MANY_WAITING:
         mean = seconds / commits if commits else 0.0
         summary = (
             f"The disk is slow: a transaction took {mean:.2f} s on average in the last minute, "

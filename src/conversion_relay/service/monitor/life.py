@@ -5,7 +5,8 @@ Knows no rule, but each one's patience and the rules it yields to.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
@@ -39,6 +40,60 @@ def resumed(alerts: Iterable[Alert], now: datetime) -> Standing:
     """The standing after a start: what was open goes on, and is not resolved at once."""
     found = {key_of(alert.finding): alert for alert in alerts if alert.resolved_at is None}
     return Standing(open=found, calm=dict.fromkeys(found, now + GRACE - CALM))
+
+
+def taken_over(standing: Standing, kept: Iterable[Alert], now: datetime) -> Standing:
+    """The standing of a node that has the duty from now on.
+
+    What is kept as open goes on, as after a start. What the node itself had open goes on too, if
+    it is that, or if nobody could be told of it: an alert that is kept, and open no longer, was
+    resolved by another node.
+    """
+    before = resumed(kept, now)
+    ours = {
+        key: alert
+        for key, alert in standing.open.items()
+        if (key in before.open and before.open[key].opened_at == alert.opened_at)
+        or (key not in before.open and not alert.id)
+    }
+    calm = {key: since for key, since in before.calm.items() if key not in ours}
+    calm |= {key: since for key, since in standing.calm.items() if key in ours}
+    return Standing({**before.open, **ours}, standing.suspected, calm)
+
+
+def adopted(standing: Standing, kept: Iterable[Alert], now: datetime) -> Standing:
+    """With those alerts that another node had open, and could not have kept before."""
+    found = resumed((one for one in kept if key_of(one.finding) not in standing.open), now)
+    return replace(
+        standing,
+        open={**standing.open, **found.open},
+        calm={**standing.calm, **found.calm},
+    )
+
+
+def parted(standing: Standing, rules: AbstractSet[str]) -> tuple[Standing, Standing]:
+    """What these rules found, and what others did."""
+    return (
+        _only(standing, lambda key: key[0] in rules),
+        _only(standing, lambda key: key[0] not in rules),
+    )
+
+
+def joined(one: Standing, other: Standing) -> Standing:
+    """Both together."""
+    return Standing(
+        {**one.open, **other.open},
+        {**one.suspected, **other.suspected},
+        {**one.calm, **other.calm},
+    )
+
+
+def _only(standing: Standing, is_meant: Callable[[Key], bool]) -> Standing:
+    return Standing(
+        {key: one for key, one in standing.open.items() if is_meant(key)},
+        {key: one for key, one in standing.suspected.items() if is_meant(key)},
+        {key: one for key, one in standing.calm.items() if is_meant(key)},
+    )
 
 
 def key_of(finding: Finding) -> Key:

@@ -9,6 +9,7 @@ from typing import Final
 
 from conversion_relay.service.alerting.alert import SERVICE, Finding, Severity
 from conversion_relay.service.monitor import arriving, delivering, keeping
+from conversion_relay.service.monitor.node_rules import NODE_CUT_OFF, NODE_RULES
 from conversion_relay.service.monitor.view import Found, Rule, View
 
 _C, _W = Severity.CRITICAL, Severity.WARNING
@@ -242,8 +243,12 @@ RULES: Final[Sequence[Rule]] = (
         "Mend what the reason names; conversion-relay check says all of it. The running "
         "configuration stays in effect.",
     ),
+    *NODE_RULES,
 )
 """The stronger before those that yield to them."""
+OWN_RULES: Final[Sequence[Rule]] = (NODE_CUT_OFF,)
+"""What every node judges of itself, whoever judges for all."""
+OWN_NAMES: Final = frozenset(rule.name for rule in OWN_RULES)
 
 
 @dataclass(frozen=True, slots=True)

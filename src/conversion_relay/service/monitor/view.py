@@ -45,6 +45,7 @@ class View:
         started_at: of the service, aware.
         habits: of the sources that were ever heard; None: not read yet.
         open: the alerts that are.
+        heard_since: since when it is known what the other nodes hear; None: always.
         windows: those that were asked for before, since they cost something.
     """
 
@@ -54,6 +55,7 @@ class View:
     started_at: datetime
     habits: Mapping[str, Habits] | None = None
     open: Mapping[Key, Alert] = field(default_factory=dict)
+    heard_since: datetime | None = None
     windows: dict[timedelta, Window] = field(default_factory=dict, compare=False)
 
     @property

@@ -2,7 +2,7 @@
 
 What is wrong is the rules' to say, when that is an alert the life's; this is the loop around them.
 It needs no healthy store: what cannot be written waits in memory, and what does not answer is
-itself a finding.
+itself a finding. Of several nodes, one judges for all; the others follow, to take its place.
 """
 
 from __future__ import annotations
@@ -14,27 +14,28 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from conversion_relay.errors import StoreError
-from conversion_relay.service.alerting.alert import Alert, News, Notification
+from conversion_relay.service.alerting.alert import Alert, Notification
+from conversion_relay.service.canary.standing import CanaryStanding
 from conversion_relay.service.logs import fault
-from conversion_relay.service.metrics import Figures
+from conversion_relay.service.monitor.attendance import Attendance
 from conversion_relay.service.monitor.books import Books
 from conversion_relay.service.monitor.course import grown
+from conversion_relay.service.monitor.duty import WATCH, Duty
 from conversion_relay.service.monitor.figures import Snapshot
 from conversion_relay.service.monitor.gathering import Gathering, Ports
 from conversion_relay.service.monitor.heart import Heart, Orders
 from conversion_relay.service.monitor.learning import Lessons
-from conversion_relay.service.monitor.life import Told
-from conversion_relay.service.monitor.questions import Question
-from conversion_relay.service.monitor.records import alert_of
-from conversion_relay.service.monitor.rules import RULES, Broken
+from conversion_relay.service.monitor.life import Told, key_of
+from conversion_relay.service.monitor.published import written
+from conversion_relay.service.monitor.rules import OWN_NAMES, RULES, Broken
+from conversion_relay.service.monitor.showing import figures_of
+from conversion_relay.service.monitor.succession import Succession
+from conversion_relay.service.monitor.telling import ANSWER_SECONDS, Telling
 from conversion_relay.service.monitor.view import Rule
 from conversion_relay.service.surroundings import Surroundings
 
 TICK_SECONDS: Final = 5.0
-_ANSWER_SECONDS: Final = 3.0
 _CLOSING_SECONDS: Final = 2.0
-_TRIES: Final = 3
-_MOST_ALERTS: Final = 500
 _MINUTE: Final = timedelta(minutes=1)
 
 
@@ -48,6 +49,7 @@ class Monitor:
         around: time, counters, log.
         orders: what an operator decided; may be exchanged at any time.
         rules: what is looked for.
+        duties: what else this node may do for all; renewed with each look.
         figures: the latest snapshot; None before the first.
     """
 
@@ -56,24 +58,42 @@ class Monitor:
     around: Surroundings
     orders: Orders = field(default_factory=Orders)
     rules: Sequence[Rule] = RULES
+    duties: Sequence[Duty] = ()
     figures: Snapshot | None = None
     _books: Books = field(init=False)
+    _attendance: Attendance = field(init=False)
+    _succession: Succession = field(init=False)
     _gathering: Gathering = field(init=False)
+    _telling: Telling = field(init=False)
     _heart: Heart | None = None
     _lesson: asyncio.Task[None] | None = None
-    _tries_left: int = _TRIES
     _broken: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         """Prepares what is written and what is read."""
-        self._books = Books(self.ports.store.history, self.around)
-        self._gathering = Gathering(self.ports, self.around)
+        store, around = self.ports.store, self.around
+        watch = Duty(WATCH, store.cluster, around)
+        self._books = Books(store.history, around)
+        self._attendance = Attendance(store.cluster, around, watch, self.duties)
+        self._succession = Succession(self._books, watch, around)
+        self._gathering = Gathering(self.ports, around, self._attendance)
+        self._telling = Telling(store.history, around)
 
     def alerts(self) -> Sequence[Alert]:
-        """Those that are open now, oldest first."""
-        present = () if self._heart is None else self._heart.standing.open.values()
-        numbered = (self._books.numbered(alert) for alert in present)
-        return sorted(numbered, key=lambda alert: alert.opened_at)
+        """Those that are open now, oldest first; whoever judges."""
+        present = {} if self._heart is None else self._heart.standing.open
+        found = [self._books.numbered(alert) for alert in present.values()]
+        if not self._succession.judges:
+            found += (one for one in self._succession.open if key_of(one.finding) not in present)
+        return sorted(found, key=lambda alert: alert.opened_at)
+
+    def canaries(self) -> Mapping[str, CanaryStanding]:
+        """How canaries fare, by destination; whoever sends them."""
+        return self._attendance.canaries(self.ports.canaries())
+
+    def published(self) -> str:
+        """What the other nodes are told of this one, as JSON."""
+        return written(self._gathering.published(), self.around.clock())
 
     async def run(self) -> None:
         """Watches until it is cancelled; whatever goes wrong in a turn, the next one comes."""
@@ -100,15 +120,25 @@ class Monitor:
         """One turn: what is, what that means, and what is said of it."""
         self._heart = self._heart or Heart(self.around.clock())
         self._learn(self._heart.started_at)
-        await self._resume()
+        is_answered = await self._attendance.ask()
+        await self._succession.look(is_answered=is_answered)
+        self._heart = self._succession.applied(self._heart, is_answered=is_answered)
         snapshot = await self._gathering.snapshot()
         before = self.figures.at if self.figures else self._heart.started_at
         self.figures = snapshot
-        self._heart, told, broken = self._heart.then(snapshot, self.orders, self.rules)
+        self._heart, told, broken = self._judged(self._heart, snapshot)
         self._books.count(self._heart.lately, before + (snapshot.at - before) / 2)
         self._admit(broken)
         await self._tell(told, snapshot)
         self._show(snapshot)
+
+    def _judged(
+        self, heart: Heart, snapshot: Snapshot
+    ) -> tuple[Heart, Sequence[Told], Sequence[Broken]]:
+        """By every rule; by the node's own ones, if another node judges for all."""
+        if self._succession.judges:  # asked at the last moment: the process may have been stopped
+            return heart.then(snapshot, self.orders, self.rules)
+        return heart.beside(snapshot, self.orders)
 
     def _admit(self, broken: Sequence[Broken]) -> None:
         """Logs which rules are broken, once."""
@@ -135,79 +165,32 @@ class Monitor:
                     await self.around.sleep(TICK_SECONDS)
         self._heart = (self._heart or Heart(begin)).taught(lessons)
 
-    async def _resume(self) -> None:
-        """Takes the alerts up that were open before the start, if they can be read in time."""
-        if not self._tries_left or self._heart is None:
-            return
-        self._tries_left -= 1
-        history = self.ports.store.history
-        question = Question(lambda: history.alerts(_MOST_ALERTS), self.around.sleep)
-        try:
-            records = await question.answer(_ANSWER_SECONDS)
-        except StoreError as error:
-            question.drop()
-            self.around.log.warning("monitor.not_resumed", reason=str(error))
-            return
-        self._tries_left = 0
-        alerts = [alert_of(record) for record in records]
-        self._heart = self._heart.resumed(alerts, self.around.clock())
-
     async def _tell(self, told: Sequence[Told], snapshot: Snapshot) -> None:
-        """Writes down what there is to say, and says it, written or not."""
+        """Writes down what there is to say, and says it, written or not.
+
+        What a node says of itself alone is written down once it is over: nobody else could end it.
+        """
+        self._succession.note(told)
         for _, alert in told:
-            self._books.keep(self._books.numbered(alert))
+            if alert.finding.rule not in OWN_NAMES or alert.resolved_at is not None:
+                self._books.keep(self._books.numbered(alert))
         writing = self._books.write()
         if told and writing is not None:
             await self._wait_for(writing)
         for news, alert in told:
             numbered = self._books.numbered(alert)
-            self.notify(await self._notification(news, numbered, snapshot))
+            self.notify(await self._telling.notification(news, numbered, snapshot))
 
     async def _wait_for(self, writing: asyncio.Task[None]) -> None:
         """A moment: with it, what is said has a number."""
-        alarm = asyncio.ensure_future(self.around.sleep(_ANSWER_SECONDS))
+        alarm = asyncio.ensure_future(self.around.sleep(ANSWER_SECONDS))
         try:
             await asyncio.wait((writing, alarm), return_when=asyncio.FIRST_COMPLETED)
         finally:
             alarm.cancel()
 
-    async def _notification(self, news: News, alert: Alert, snapshot: Snapshot) -> Notification:
-        name = alert.finding.destination
-        if name is None or snapshot.waiting is None:
-            return Notification(news, alert, snapshot.at)
-        count = sum(one.count for one in snapshot.waiting if one.destination == name)
-        worth: Mapping[str, int] = await self._worth(name) if count else {}
-        return Notification(news, alert, snapshot.at, count, worth)
-
-    async def _worth(self, destination: str) -> Mapping[str, int]:
-        history = self.ports.store.history
-        question = Question(lambda: history.waiting_value(destination), self.around.sleep)
-        try:
-            return await question.answer(_ANSWER_SECONDS)
-        except StoreError:
-            question.drop()
-            return {}
-
     def _show(self, snapshot: Snapshot) -> None:
         """Has the gauges show it."""
-        waiting = snapshot.waiting or ()
-        ages: dict[str, float] = {}
-        for one in waiting:
-            if one.oldest is not None:
-                age = (snapshot.at - one.oldest).total_seconds()
-                ages[one.destination] = max(age, ages.get(one.destination, 0.0))
-        lanes = snapshot.lanes.items()
-        self.around.metrics.show(
-            Figures(
-                waiting={(one.destination, one.state.value): one.count for one in waiting},
-                oldest_seconds=ages,
-                sizes=snapshot.store.sizes,
-                waiting_events=snapshot.store.waiting_events or 0,
-                waiting_bytes=snapshot.store.waiting_bytes or 0,
-                turns={name: lane.turned_at for name, lane in lanes if lane.turned_at},
-                alerts=[
-                    (alert.finding.rule, alert.finding.subject, alert.finding.severity.value)
-                    for alert in self.alerts()
-                ],
-            )
-        )
+        duties = {duty.name: duty.is_ours for duty in (self._succession.watch, *self.duties)}
+        own = self.ports.lanes()
+        self.around.metrics.show(figures_of(snapshot, own, self.alerts(), duties))
