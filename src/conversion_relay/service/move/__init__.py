@@ -1,0 +1,1 @@
+"""Moving all that is kept from one store to another; knows both by narrow ports."""
