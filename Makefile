@@ -11,7 +11,7 @@ OUTAGE ?=
 # What `make test-faults` tries: full, or short as CI does (at most ten minutes on two slow cores).
 FAULTS ?= full
 
-.PHONY: help demo run test clients test-faults check fuzz format bench lock clean
+.PHONY: help demo cluster run test clients test-faults check fuzz format bench bench-store lock clean
 
 help:  ## Show the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
@@ -26,6 +26,9 @@ $(READY): requirements-dev.lock pyproject.toml
 
 demo: $(READY)  ## Sandbox, service, a shop's events; ONCE=1 ends when all arrived, OUTAGE=1 shows 14 hours without TikTok
 	$(BIN)/conversion-relay demo $(if $(ONCE),--once) $(if $(OUTAGE),--outage)
+
+cluster: $(READY)  ## PostgreSQL, three nodes, a front, a shop's events; kill a node and watch; ONCE=1 ends when all arrived
+	$(BIN)/conversion-relay demo --cluster $(if $(ONCE),--once)
 
 run: $(READY)  ## The service, configured by the environment
 	$(BIN)/conversion-relay serve
@@ -53,9 +56,9 @@ check: $(READY)  ## Format, lint, types, architecture contracts, docs against co
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest -q -p no:cacheprovider tests/architecture
 
-fuzz: $(READY)  ## The laws on new random cases, and 100,000 bodies that nobody should send
+fuzz: $(READY)  ## The laws on new random cases, 100,000 bodies that nobody should send, whole days of traffic
 	RELAY_TEST_CASES=100000 HYPOTHESIS_PROFILE=fuzz $(BIN)/pytest -q $(if $(filter-out 0,$(WORKERS)),-n $(WORKERS)) \
-	  tests/property tests/core/test_decoding.py tests/acceptance/test_malformed.py
+	  tests/property tests/core/test_decoding.py tests/acceptance/test_malformed.py tests/service/monitor/test_days.py
 
 format: $(READY)  ## Rewrite the code as `make check` wants it
 	$(BIN)/ruff format .
@@ -63,6 +66,9 @@ format: $(READY)  ## Rewrite the code as `make check` wants it
 
 bench: $(READY)  ## Ratios measured in one run
 	PYTHONPATH=tests $(BIN)/python bench/run.py
+
+bench-store: $(READY)  ## What the store over PostgreSQL takes and gives, with a million waiting
+	PYTHONPATH=tests $(BIN)/python bench/store.py
 
 lock: $(READY)  ## Renew the lock files from pyproject.toml (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url \

@@ -1,7 +1,8 @@
 """How large the fault suite is run, and where its figures go: one line for each row.
 
-RELAY_TEST_FAULTS says how large: `quick` (seconds, what `make test` runs), `short` (minutes, what
-CI runs) or `full` (what the promise says). Rows are numbered as in docs/architecture.md.
+RELAY_TEST_FAULTS says how large: `quick` (kills and stops alone, in seconds: what `make test` runs),
+`short` (minutes, what CI runs) or `full` (what the promise says). Rows are numbered as in
+docs/architecture.md.
 """
 
 from __future__ import annotations
@@ -13,10 +14,15 @@ from typing import Final, Protocol
 
 import pytest
 
+from faults.availability import Availability
 from faults.process import end_all
 
 _LONGEST_SECONDS: Final = {"quick": 120, "short": 600, "full": 2_400}
 _FIGURES: Final = "figures of a row"
+_QUICK: Final = frozenset(
+    {"test_service_kill.py", "test_store_kill.py", "test_stop.py", "test_duplicates.py"}
+)
+"""What `quick` is; all else waits for `make test-faults`."""
 
 
 class Report(Protocol):
@@ -43,6 +49,12 @@ def report(request: pytest.FixtureRequest) -> Report:
     return write
 
 
+@pytest.fixture(scope="session")
+def availability() -> Availability:
+    """How the ingest looked to Segment over all rows of the cluster."""
+    return Availability()
+
+
 def size_of(short: int, full: int, quick: int | None = None) -> int:
     """The number for a run of this size; `quick` is as `short` unless it is given."""
     return {"quick": short if quick is None else quick, "short": short, "full": full}[_size()]
@@ -62,6 +74,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.timeout(seconds))
+            if _size() == "quick" and item.path.name not in _QUICK:
+                item.add_marker(pytest.mark.skip(reason="takes its time: make test-faults"))
 
 
 class _Lines:

@@ -27,7 +27,7 @@ from support.events import NAMES, signature, track
 from support.ports import free_port
 from support.running import BEARER, SECRET, environment
 
-READY_SECONDS = 30
+READY_SECONDS = 60
 SERVE = ("-m", "conversion_relay", "serve")
 _BUYERS = 50
 _SPAWNED: list[Process] = []

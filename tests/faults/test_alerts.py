@@ -21,12 +21,13 @@ import pytest
 from conversion_relay.core.values import JsonObject
 from conversion_relay.sandbox import Sandbox, create_sandbox, parse_fault
 from conversion_relay.sandbox import running as running_sandbox
-from conversion_relay.service.app import Outside, keep_in_database, open_relay
+from conversion_relay.service.app import Outside, open_relay
 from conversion_relay.service.configuration import load
 from conversion_relay.service.metrics import Metrics
 from conversion_relay.service.settings import ServiceSettings
 from conversion_relay.service.store.history import FlowCount
 from conversion_relay.service.store.port import Store
+from conversion_relay.service.stores import keep_in_database
 from faults.conftest import Report, size_of
 from faults.process import Segment, Service, Shop
 from support.events import signature

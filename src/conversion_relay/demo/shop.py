@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import itertools
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import resources
@@ -48,6 +49,7 @@ class Shop:
     secret: str
     randomness: random.Random
     promised: list[str] = field(default_factory=list)
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _kinds: Sequence[Mapping[str, object]] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,7 +73,14 @@ class Shop:
         Raises:
             RelayError: the service did not take it.
         """
-        event = self._event(now)
+        await self.post(self.event(now))
+
+    async def post(self, event: Mapping[str, object]) -> None:
+        """This event, for the first time or again.
+
+        Raises:
+            RelayError: the service did not take it.
+        """
         body = orjson.dumps(event)
         try:
             answer = await self.client.post(
@@ -90,11 +99,12 @@ class Shop:
             "X-Signature": hmac.new(self.secret.encode(), body, hashlib.sha1).hexdigest(),
         }
 
-    def _event(self, now: datetime) -> Mapping[str, object]:
+    def event(self, now: datetime) -> Mapping[str, object]:
+        """What a visitor does now."""
         weights = [_OFTEN[str(one["event"])] for one in self._kinds]
         (kind,) = self.randomness.choices(self._kinds, weights)
         at = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        number = f"shop-{len(self.promised) + 1:05}"
+        number = f"shop-{next(self._numbers):05}"
         known = kind["properties"] if isinstance(kind["properties"], dict) else {}
         properties = {**known, "order_id": number, **self._worth(known)}
         times = {"timestamp": at, "sentAt": at, "receivedAt": at}
