@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 from architecture.pages import page, section, table
-from conversion_relay.service.monitor import silence
+from conversion_relay.service.monitor import neighbouring, silence
+from conversion_relay.service.monitor.duty import LEASE
 from conversion_relay.service.monitor.life import CALM, GRACE
 from conversion_relay.service.monitor.rules import MONITOR_BROKEN, RULES
 from conversion_relay.service.monitor.view import Rule
 from conversion_relay.service.monitor.watch import TICK_SECONDS
+from conversion_relay.service.store.cluster import LOST_AFTER
 
 PAGE = page("docs/alerts.md")
 
@@ -35,6 +37,11 @@ def test_the_figures_of_the_page_are_those_of_the_code() -> None:
         f"the last {silence.KNOWN_FOR // timedelta(days=1)} days",
         f"fewer than {silence.LEAST_ARRIVALS} times",
         f"for less than {_seconds(silence.LEAST_KNOWN) // 60} minutes",
+        f"by a lease of {_seconds(LEASE)} seconds",
+        f"within {_seconds(LEASE) + int(TICK_SECONDS) + 1} seconds of a",
+        f"after {_seconds(neighbouring.CUT_OFF_AFTER)} seconds without an answer",
+        f"no sign of life for {_seconds(LOST_AFTER)} seconds",
+        f"by more than {_seconds(neighbouring.CLOCKS_APART)} seconds",
     ):
         assert figure in text, figure
 

@@ -17,7 +17,6 @@ from conversion_relay.core.delivery import Cause, State, Transition
 from conversion_relay.service.cases import Fate, Wanted
 from conversion_relay.service.http.planning import Planner
 from conversion_relay.service.replay import NO_NAME, Replay, Source, element_of, segment_name
-from conversion_relay.service.sealing import Sealer
 from conversion_relay.service.store.port import (
     Disposition,
     EventPage,
@@ -28,7 +27,7 @@ from conversion_relay.service.store.port import (
     Settlement,
     Store,
 )
-from conversion_relay.service.store.sqlite import open_store
+from service.store.conftest import ENGINES, new_engine
 from support.lines import Lines
 from support.toy import hello, target
 
@@ -63,15 +62,16 @@ class Bench:
             await self.store.append([event])
 
 
-@pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    store = await open_store(tmp_path / "relay.db", Sealer([bytes(32)]))
+@pytest.fixture(params=ENGINES)
+async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
+    engine = await asyncio.to_thread(new_engine, request.param, tmp_path)
+    store = await engine.open()
     told: list[None] = []
     log = Lines()
     planner = Planner({"default": (target(),)}, 64 * 1024, lambda: TODAY, log)
     arrived = lambda: told.append(None)  # noqa: E731 - a callback in one word
     yield Bench(store, Replay(store, planner.plan_received, lambda: TODAY, arrived, log), told)
-    await store.close()
+    await engine.close()
 
 
 async def test_it_is_planned_as_of_the_day_it_came_and_due_today(bench: Bench) -> None:

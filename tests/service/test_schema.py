@@ -45,6 +45,8 @@ BEYOND_A_SCHEMA: Final = (
     "needs smtp_url",
     "needs email_from",
     "which is not set",
+    "is needed with postgresql://",
+    "needs postgresql://",
 )
 """What settings must agree on, ranges of times, and what lies outside of the file."""
 _LINE: Final = re.compile(r"^:\d+: ")

@@ -24,13 +24,14 @@ from conversion_relay.core.destination import OutgoingRequest
 from conversion_relay.core.values import JsonObject
 from conversion_relay.sandbox import Sandbox, create_sandbox
 from conversion_relay.service.alerting.alert import News, Notification
-from conversion_relay.service.app import Outside, keep_in_database, open_relay
+from conversion_relay.service.app import Outside, open_relay
 from conversion_relay.service.configuration import load
 from conversion_relay.service.metrics import Metrics
 from conversion_relay.service.monitor.watch import Monitor
 from conversion_relay.service.relay import Relay
 from conversion_relay.service.settings import DestinationSettings, ServiceSettings
 from conversion_relay.service.store.port import Store
+from conversion_relay.service.stores import keep_in_database
 from support.events import signature
 from support.lines import Lines
 from support.running import SECRET, environment

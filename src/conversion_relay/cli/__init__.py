@@ -17,6 +17,7 @@ from conversion_relay.cli.config import config
 from conversion_relay.cli.events import events
 from conversion_relay.cli.forgetting import forget
 from conversion_relay.cli.match_keys import match_keys
+from conversion_relay.cli.moving import move
 from conversion_relay.cli.operators import dead_letters, replay
 from conversion_relay.cli.reporting import report
 from conversion_relay.cli.speaking import (
@@ -39,6 +40,7 @@ application.command()(backfill)
 application.command("match-keys")(match_keys)
 application.command()(report)
 application.command()(forget)
+application.command()(move)
 application.add_typer(events)
 application.add_typer(dead_letters)
 application.add_typer(alerts)

@@ -36,7 +36,7 @@ from conversion_relay.service.durations import read_duration
 from conversion_relay.service.environment import DEFAULT_SOURCE
 from conversion_relay.service.operating import admin_client
 from conversion_relay.service.place import holds_data
-from conversion_relay.service.settings import Configuration
+from conversion_relay.service.settings import Configuration, ServiceSettings
 
 _INTERRUPTED: Final = 128 + 2
 _BATCH_EVENTS: Final = 200
@@ -73,7 +73,7 @@ def backfill(
         warn_of_unknown_variables(config)
         _check_source(configuration, source)
         if not dry_run:
-            _check_database(configuration.service.database_path)
+            _check_database(configuration.service)
         _warn_of_forgotten(horizon.max_age, configuration.service.retentions.ledger)
         inputs = [_found(file, stack) for file in files]
         counted = [(one, shown(one, count(one, horizon), horizon)) for one in inputs]
@@ -114,9 +114,10 @@ def _check_source(configuration: Configuration, source: str) -> None:
         raise ConfigurationError(f'no source "{source}" is configured; there are: {known}')
 
 
-def _check_database(path: Path) -> None:
+def _check_database(settings: ServiceSettings) -> None:
     """A new database in a wrong place would take the events, and nobody would ever send them."""
-    if not holds_data(path):
+    path = settings.database_path
+    if path is not None and not holds_data(path):
         raise ConfigurationError(
             f"there is no database at {path}: run this with the RELAY_DATABASE_URL of the "
             "service, or start the service once"
@@ -151,6 +152,14 @@ def _send(
         say_total(source, meter.total)
 
 
+def _identity(settings: ServiceSettings) -> str:
+    """The database, as far as what was sent to it is remembered."""
+    if settings.database_path is None:
+        return settings.database_url
+    path = settings.database_path.resolve()
+    return f"{path}, file {path.stat().st_ino}"
+
+
 async def _send_all(
     configuration: Configuration,
     source: str,
@@ -163,8 +172,7 @@ async def _send_all(
         min(_BATCH_EVENTS, settings.max_batch_events),
         min(_BATCH_BYTES, settings.max_body_bytes) - 2,
     )
-    path = settings.database_path.resolve()
-    database = f"{path}, file {path.stat().st_ino}"
+    database = _identity(settings)
     async with admin_client(configuration, Sentences()) as client:
         door = Door(client, source, asyncio.sleep, meter.waiting)
         transfer = Transfer(door, horizon, bounds, database, meter)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Annotated, BinaryIO
 
@@ -27,15 +28,18 @@ from conversion_relay.errors import ConfigurationError, RelayError
 from conversion_relay.sandbox import create_sandbox, known_faults, parse_fault
 from conversion_relay.sandbox import serve as serve_sandbox
 from conversion_relay.service import app as service
+from conversion_relay.service import processes as processes_of_one_address
 from conversion_relay.service import serving
 from conversion_relay.service.configuration import load_for_preview
 from conversion_relay.service.environment import DEFAULT_SOURCE
-from conversion_relay.service.logs import configure_logs
+from conversion_relay.service.logs import Log, configure_logs
 from conversion_relay.service.preview import Previewed, Unshown
 from conversion_relay.service.preview import preview as preview_lines
 from conversion_relay.service.reload.candidate import Files
 from conversion_relay.service.reload.starting import start_of
+from conversion_relay.service.reload.steps import Start
 from conversion_relay.service.settings import Configuration
+from conversion_relay.service.store.cluster import Role
 from conversion_relay.service.targets import build_targets, sharing_warnings
 
 application = typer.Typer(
@@ -73,15 +77,54 @@ _StrictOption = Annotated[
 ]
 
 
+_RoleOption = Annotated[
+    Role,
+    typer.Option(
+        "--role",
+        help="What this node does over PostgreSQL: take events in, deliver them, or all.",
+    ),
+]
+_ProcessesOption = Annotated[
+    int,
+    typer.Option(
+        "--processes",
+        min=1,
+        max=64,
+        help="So many nodes on this machine over PostgreSQL, behind one address.",
+    ),
+]
+
+
 @application.command()
-def serve(config: ConfigOption = None, strict: _StrictOption = False) -> None:
+def serve(
+    config: ConfigOption = None,
+    strict: _StrictOption = False,
+    role: _RoleOption = Role.ALL,
+    processes: _ProcessesOption = 1,
+) -> None:
     """Run the service: webhook, store and delivery."""
     with explained():
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until it listens to it: it would end it
         files = Files(environment(), config)
-        start = asyncio.run(start_of(files, service.newest_version, strict=strict))
-        log = configure_logs(start.candidate.configuration.service.log_format)
-        serving.run(start, log)
+
+        def begin(process: str | None) -> tuple[Start, Log]:
+            start = asyncio.run(start_of(files, service.newest_version, strict=strict))
+            settings = start.candidate.configuration.service
+            serving.require_several(settings, role, processes)
+            return start, configure_logs(settings.log_format, process)
+
+        start, log = begin(None)
+        if processes == 1:
+            serving.run(start, log, serving.Post(role))
+        else:  # each reads the files itself: by the time one is started again they may say more
+            settings = start.candidate.configuration.service
+            each = partial(_serve_at, begin)
+            processes_of_one_address.run(settings, role, processes, each, log)
+
+
+def _serve_at(begin: Callable[[str | None], tuple[Start, Log]], post: serving.Post) -> None:
+    start, log = begin(post.node)
+    serving.run(start, log, post)
 
 
 _MappingsOption = Annotated[
@@ -184,10 +227,18 @@ def demo(
     outage: Annotated[
         bool, typer.Option("--outage", help="An outage of 14 hours, in two minutes.")
     ] = False,
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="Three nodes over one PostgreSQL, to be killed.")
+    ] = False,
 ) -> None:
     """Run sandbox and service in a temporary folder and relay a shop's events."""
     with explained():
-        (demonstration.run_outage if outage else demonstration.run)(once=once)
+        if outage and cluster:
+            raise ConfigurationError("--outage and --cluster are two demonstrations; choose one")
+        if cluster:
+            demonstration.run_cluster(once=once)
+        else:
+            (demonstration.run_outage if outage else demonstration.run)(once=once)
 
 
 def _known_source(configuration: Configuration, name: str) -> tuple[str, ...]:

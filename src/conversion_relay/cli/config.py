@@ -50,8 +50,8 @@ _TOLD: Final[Mapping[tuple[Result, bool], str]] = {
     (Result.UNCHANGED, True): "Nothing is different from what runs.",
     (Result.REFUSED, False): "The change does not take effect; what ran before goes on.",
     (Result.REFUSED, True): "The change would not take effect.",
-    (Result.WAITING, False): "TikTok said nothing of the change; what ran before goes on.",
-    (Result.WAITING, True): "TikTok said nothing of the change, so it would not take effect.",
+    (Result.WAITING, False): "Nobody said yet that the change is good; what ran before goes on.",
+    (Result.WAITING, True): "Nobody said yet that the change is good: it would not take effect.",
 }
 _NOBODY: Final[Mapping[str, Mapping[str, Mapping[str, str]]]] = {
     "sources": {"none": {"authentication": "none"}},

@@ -29,7 +29,7 @@ from conversion_relay.cli.speaking import (
     say,
     warn_of_unknown_variables,
 )
-from conversion_relay.errors import ConfigurationError, RelayError
+from conversion_relay.errors import RelayError
 from conversion_relay.service.configuration import load
 from conversion_relay.service.http.admin.events import DISCARDS, EVENTS, REPLAYS
 from conversion_relay.service.http.admin.forms import (
@@ -40,9 +40,9 @@ from conversion_relay.service.http.admin.forms import (
 )
 from conversion_relay.service.http.admin.shown import EventsAnswer, EventShown
 from conversion_relay.service.operating import admin_client, answer_of
-from conversion_relay.service.place import holds_data
 from conversion_relay.service.replay import PAGE_EVENTS, Source
 from conversion_relay.service.settings import Configuration
+from conversion_relay.service.stores import require_kept
 
 Answer = TypeVar("Answer", bound=PageAnswer)
 _Page = Callable[[int], Awaitable[Answer]]
@@ -219,12 +219,7 @@ def ask_of(
             return await work(client)
 
     with explained():
-        database = configuration.service.database_path
-        if not holds_data(database):
-            raise ConfigurationError(
-                f"there is no database at {database.absolute()}, so nothing was kept there yet: "
-                "run this with the RELAY_DATABASE_URL of the service"
-            )
+        require_kept(configuration.service)
         return asyncio.run(connected())
 
 

@@ -21,6 +21,7 @@ from conversion_relay.service.http.admin.configured import (
 )
 from conversion_relay.service.http.admin.flow import FLOW, FlowAnswer
 from conversion_relay.service.http.admin.lanes import LANES
+from conversion_relay.service.http.admin.nodes import NODES, NodesAnswer
 from conversion_relay.service.http.admin.shown import LanesAnswer
 from conversion_relay.service.http.admin.standing import (
     ALERTS,
@@ -36,7 +37,7 @@ _READY: Final = "/readyz"
 
 
 def status(as_json: JsonOption = False, config: ConfigOption = None) -> None:
-    """Show how the flow is: sources, destinations, what waits, alerts, canaries, configuration."""
+    """Show how the flow is: sources, destinations, what waits, alerts, canaries, nodes."""
     seen = ask(config, _look)
     say(escaped_json(seen) if as_json else told(seen))
 
@@ -55,4 +56,5 @@ async def _look(client: httpx.AsyncClient) -> Seen:
         lanes=(await got(LANES, LanesAnswer)).root,
         sources=(await got(SOURCES, SourcesAnswer)).sources,
         destinations=(await got(DESTINATIONS, DestinationsAnswer)).destinations,
+        nodes=await got(NODES, NodesAnswer),
     )

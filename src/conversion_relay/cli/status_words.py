@@ -19,12 +19,14 @@ from conversion_relay.service.http.admin.configured import (
     ConfiguredSource,
 )
 from conversion_relay.service.http.admin.flow import FlowAnswer, Series
+from conversion_relay.service.http.admin.nodes import NodesAnswer, NodeShown
 from conversion_relay.service.http.admin.shown import LaneShown
 from conversion_relay.service.http.admin.standing import AlertsAnswer, AlertShown, WaitingAnswer
 from conversion_relay.service.http.admin.status import StatusAnswer
 from conversion_relay.service.quantities import amounts, counted, duration, moment
 
 _MICROS: Final = 1_000_000
+_SHORT_FINGERPRINT: Final = 12
 _ENDS: Final = ("delivered", "pending", "held", "uncertain", "dead")
 _DISPOSITIONS: Final = ("planned", "unmatched", "rejected")
 _HEADINGS: Final = ("delivered", "retried", "held", "uncertain", "dead")
@@ -46,6 +48,7 @@ class Seen:
     lanes: Sequence[LaneShown]
     sources: Sequence[ConfiguredSource]
     destinations: Sequence[ConfiguredDestination]
+    nodes: NodesAnswer
 
 
 def escaped_json(seen: Seen) -> str:
@@ -60,6 +63,7 @@ def escaped_json(seen: Seen) -> str:
         "lanes": seen.lanes,
         "sources": seen.sources,
         "destinations": seen.destinations,
+        "nodes": seen.nodes.nodes,
     }
     told_of = {name: _plainly(one) for name, one in whole.items()}
     lists = {name: [_plainly(one) for one in found] for name, found in several.items()}
@@ -77,6 +81,7 @@ def told(seen: Seen) -> str:
 
 def _lines(seen: Seen) -> Iterator[str]:
     yield from _head(seen)
+    yield from _nodes(seen.nodes)
     yield from _alerts([one for one in seen.alerts.alerts if one.is_open], seen.flow.until)
     yield f"Received since {moment(seen.flow.since)}, up to a minute ago:"
     yield _sources(seen)
@@ -94,6 +99,32 @@ def _head(seen: Seen) -> Iterator[str]:
             f"configuration {version.id} since {moment(version.since)} "
             f"({plain(version.cause)}, {plain(version.fingerprint)})"
         )
+
+
+def _nodes(answer: NodesAnswer) -> Iterator[str]:
+    """Nothing where one process owns the database."""
+    if not answer.nodes:
+        return
+    here = sum(one.is_here for one in answer.nodes)
+    yield f"{counted(here, 'node')} over this database (* answers):"
+    table = _table("node", ("role", "release", "address", "last sign of life", "clock"))
+    for name in ("duties", "configuration"):
+        table.add_column(name)
+    for one in answer.nodes:
+        table.add_row(*_node(one, answer.node))
+    yield rendered(table)
+
+
+def _node(one: NodeShown, answering: str | None) -> Iterator[str]:
+    yield plain(one.node) + ("*" if one.node == answering else "")
+    yield one.role.value
+    yield plain(one.release)
+    yield plain(one.address) or "-"
+    silent = duration(timedelta(seconds=one.silent_seconds))
+    yield f"{silent} ago" if one.is_here else f"lost {silent} ago"
+    yield f"{one.clock_ahead_seconds:+.1f} s"
+    yield plain(", ".join(one.duties)) or "-"
+    yield plain((one.configuration or "-")[:_SHORT_FINGERPRINT])
 
 
 def _alerts(alerts: Sequence[AlertShown], now: datetime) -> Iterator[str]:

@@ -19,6 +19,7 @@ from typing import TypeAlias
 
 from pydantic import SecretStr
 
+from conversion_relay import __version__
 from conversion_relay.core.delivery import RetryPolicy
 from conversion_relay.core.lane import Lane, LanePolicy
 from conversion_relay.core.plan import Target
@@ -43,21 +44,22 @@ from conversion_relay.service.http.sources import Sources
 from conversion_relay.service.lane_keeper import LaneKeeper
 from conversion_relay.service.logs import Log
 from conversion_relay.service.metrics import Metrics
+from conversion_relay.service.node import Arrivals, Heart
 from conversion_relay.service.overseeing import monitor_of
-from conversion_relay.service.place import holds_data
 from conversion_relay.service.relay import Relay
 from conversion_relay.service.reload.steps import Start
 from conversion_relay.service.reload.verification import Verification
-from conversion_relay.service.sealing import Sealer, load_or_create_keys
 from conversion_relay.service.sender import Sender, SenderLimits
 from conversion_relay.service.settings import (
     Configuration,
     DestinationSettings,
     ServiceSettings,
 )
+from conversion_relay.service.spool.spooling import SpoolingStore
+from conversion_relay.service.store.cluster import NodeStanding, Role, Topic
 from conversion_relay.service.store.history import VersionRecord
 from conversion_relay.service.store.port import Store
-from conversion_relay.service.store.sqlite import open_store, require_free
+from conversion_relay.service.stores import OpenStore, keep_in_database, newest_kept, with_spool
 from conversion_relay.service.surroundings import Surroundings
 from conversion_relay.service.targets import build_targets
 from conversion_relay.service.tracing import OpenTraces, traces
@@ -67,7 +69,6 @@ from conversion_relay.service.worker import Worker
 Connect: TypeAlias = Callable[
     [DestinationSettings, Callable[[], datetime]], AbstractAsyncContextManager[Wire]
 ]
-OpenStore: TypeAlias = Callable[[ServiceSettings, datetime, Metrics], Awaitable[Store]]
 
 
 def now() -> datetime:
@@ -88,34 +89,13 @@ def connect(
     return Sender(settings.api_url, limits, clock, _plain(settings.proxy_url))
 
 
-async def keep_in_database(
-    settings: ServiceSettings, present: datetime, metrics: Metrics
-) -> Store:
-    """The store on this machine's disk, which counts how long its commits take.
-
-    Raises:
-        RelayError: it cannot be used.
-    """
-    path = settings.database_path
-    require_free(path)
-    keys = load_or_create_keys(_plain(settings.encryption_key), path)
-    observe = metrics.commit_seconds.observe
-    return await open_store(path, Sealer(keys), now=present, commit_seconds=observe)
-
-
 async def newest_version(settings: ServiceSettings) -> VersionRecord | None:
     """The configuration that was kept last in this database; None: there is none.
 
     Raises:
         RelayError: the database cannot be used.
     """
-    if not holds_data(settings.database_path):
-        return None
-    store = await keep_in_database(settings, now(), Metrics())
-    try:
-        return next(iter(await store.history.versions(1)), None)
-    finally:
-        await store.close()
+    return await newest_kept(settings, now())
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +129,7 @@ async def open_relay(
     log: Log,
     outside: Outside | None = None,
     start: Start | None = None,
+    role: Role = Role.ALL,
 ) -> AsyncIterator[Relay]:
     """The service with its store open; its workers run inside `Relay.delivering()`.
 
@@ -157,6 +138,7 @@ async def open_relay(
         log: of the process.
         outside: the world around it.
         start: where the configuration comes from, so that it can be changed while it runs.
+        role: what this process does of the work.
 
     Raises:
         RelayError: the configuration or the database cannot be used.
@@ -169,16 +151,20 @@ async def open_relay(
         metrics.expect(targets)
         around = Surroundings(world.clock, world.jitter, metrics, lines, world.sleep, tracer)
         store = await world.open_store(configuration.service, world.clock(), metrics)
+        store = await with_spool(store, configuration.service, around)
         stack.push_async_callback(store.close)
-        fleet = Fleet(partial(_open_worker, store=store, around=around, world=world))
+        build = partial(_open_worker, store=store, around=around, world=world)
+        fleet = Fleet(build, works=role is not Role.INGEST)
         stack.push_async_callback(fleet.close)
         fleet.swap(await fleet.prepare(configuration, targets))
         away = TurnedAway(around.metrics, log, world.monotonic)
         door = door_of(configuration.service, away)
-        relay = Relay(configuration, targets, store, fleet, bare_application(), door)
+        relay = Relay(configuration, targets, store, fleet, bare_application(), door, role=role)
         relay.adopting.append(lambda _, present: metrics.expect(present))
+        _add_spool(relay, store)
         _keep_house(relay, around)
-        _add_canary(relay, around, world)
+        if role is not Role.DELIVER:  # whose own webhook would refuse it
+            _add_canary(relay, around, world)
         _add_alerts(relay, around)
         _open_ways_in(relay, around, world, start)
         add_gate(relay.http, configuration.service, away)
@@ -187,11 +173,38 @@ async def open_relay(
         yield relay
 
 
+def _add_spool(relay: Relay, store: Store) -> None:
+    if isinstance(store, SpoolingStore):
+        store.forwarding.arrived = relay.wake
+        relay.background.append(store.forwarding.run)
+        relay.stands_in = store.stands_in
+
+
 def _keep_house(relay: Relay, around: Surroundings) -> None:
     retention = relay.configuration.service.retentions
     house = Housekeeping(relay.store.sweep, retention, around)
     relay.background.append(house.run)
     relay.adopting.append(lambda present, _: house.keep_for(present.service.retentions))
+
+
+def _join(relay: Relay, around: Surroundings) -> Callable[[], None]:
+    """Has this node be one of several, where there are; gives what is told of arrivals."""
+    cluster, started_at = relay.store.cluster, around.clock()
+    if cluster is None:
+        return relay.wake
+
+    def standing() -> NodeStanding:
+        running = None if relay.reloader is None else relay.reloader.running.fingerprint
+        return NodeStanding(
+            relay.role, __version__, relay.address, started_at, running, relay.readings()
+        )
+
+    async def hear() -> None:
+        cluster.hear(Topic.ARRIVED, relay.wake)
+        cluster.hear(Topic.LANES, relay.look_at_lanes)
+
+    relay.background.extend((hear, Heart(cluster, standing, around).run))
+    return Arrivals(relay.wake, cluster).note
 
 
 def _add_alerts(relay: Relay, around: Surroundings) -> None:
@@ -220,7 +233,7 @@ def _open_ways_in(relay: Relay, around: Surroundings, world: Outside, start: Sta
         store=relay.store,
         limits=limits_of(relay.configuration.service),
         clock=world.clock,
-        arrived=relay.wake,
+        arrived=_join(relay, around),
         metrics=around.metrics,
         log=around.log,
         monotonic=world.monotonic,

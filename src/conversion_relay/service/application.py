@@ -26,10 +26,12 @@ from conversion_relay.service.http.admin.forget import forget_router
 from conversion_relay.service.http.admin.guard import AdminGuard
 from conversion_relay.service.http.admin.lanes import lanes_router
 from conversion_relay.service.http.admin.match_keys import match_keys_router
+from conversion_relay.service.http.admin.nodes import nodes_router
 from conversion_relay.service.http.admin.operations import operations_router
 from conversion_relay.service.http.admin.report import Reports, report_router
 from conversion_relay.service.http.admin.standing import standing_router
 from conversion_relay.service.http.admin.status import status_router
+from conversion_relay.service.http.closed import closed
 from conversion_relay.service.http.description import DescribedApplication
 from conversion_relay.service.http.edge.body import BodyLimits
 from conversion_relay.service.http.erasure import Erasure
@@ -43,6 +45,7 @@ from conversion_relay.service.http.tracking.routes import tracking_routes
 from conversion_relay.service.relay import Relay
 from conversion_relay.service.replay import Replay
 from conversion_relay.service.settings import Configuration, ServiceSettings
+from conversion_relay.service.store.cluster import Role
 from conversion_relay.service.store.port import NewEvent
 
 
@@ -81,8 +84,10 @@ def add_paths(
     """
     erasure = Erasure(intake.store, intake.clock, intake.metrics, intake.log)
     ways_in = [*_webhook_routes(intake, erasure), *tracking_routes(intake, settings, new_id)]
+    if relay.role is Role.DELIVER:
+        ways_in = [*closed(ways_in, intake)]
     relay.http.router.routes[:0] = ways_in
-    relay.http.include_router(operations_router(intake.metrics, relay.unready))
+    relay.http.include_router(operations_router(intake.metrics, relay.readiness))
     relay.http.include_router(admin_router(relay.store, _replay(intake), intake.log))
     relay.http.include_router(lanes_router(relay.workers))
     relay.http.include_router(forget_router(erasure))
@@ -115,6 +120,7 @@ def _add_figures(relay: Relay, intake: Intake) -> None:
     """What a page shows: how things stand, how they went, what is configured."""
     history = relay.store.history
     relay.http.include_router(status_router(relay.store))
+    relay.http.include_router(nodes_router(relay.store.cluster))
     relay.http.include_router(flow_router(history, intake.clock))
     relay.http.include_router(standing_router(history, lambda: [*relay.workers], intake.clock))
     canaries = lambda: relay.canaries()  # noqa: E731, PLW0108 - whoever runs them says it later

@@ -46,6 +46,16 @@ _READ_TOO: Final = (
     "holds a credential of source {} too, so that whoever may post events may read the admin paths"
 )
 _OPERATES_TOO: Final = "holds the admin token too, so that whoever has it may change everything"
+_OF_A_SERVER: Final = frozenset(
+    {
+        "database_password",
+        "database_connections",
+        "database_pooler",
+        "weak_durability",
+        "node_name",
+    }
+)
+_FORGETFUL: Final = "a crash of the database may lose events that were acknowledged"
 _PARTS: Final = {
     "max_event_bytes": "max_body_bytes",
     "max_tracking_event_bytes": "max_tracking_body_bytes",
@@ -201,9 +211,18 @@ def _dangers_of_service(configuration: Configuration) -> Iterator[tuple[str, str
         sentence = '"*" allows every site, so that the others beside it have no effect'
         yield "cors_origins", sentence
     yield from _shared_tokens(configuration)
+    yield from _dangers_of_database(service)
     for part, whole in _PARTS.items():
         if getattr(service, part) > getattr(service, whole):
             yield part, f"has no effect beyond {whole}, which is less"
+
+
+def _dangers_of_database(service: ServiceSettings) -> Iterator[tuple[str, str]]:
+    if service.database_path is not None:
+        for key in sorted(_OF_A_SERVER & service.model_fields_set):
+            yield key, "has no effect with sqlite:///"
+    elif service.weak_durability:
+        yield "weak_durability", _FORGETFUL
 
 
 def _shared_tokens(configuration: Configuration) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ Secrets come from the environment or from files, never from the TOML: there, `"e
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -17,6 +17,7 @@ from conversion_relay.core.values import Json, JsonObject
 from conversion_relay.errors import ConfigurationError
 from conversion_relay.service.agreement import disagreements
 from conversion_relay.service.complaints import Complaint, Origin, did_you_mean, told
+from conversion_relay.service.drafting import Draft, put
 from conversion_relay.service.environment import (
     CONFIG_VARIABLE,
     DEFAULT_DESTINATION,
@@ -24,7 +25,6 @@ from conversion_relay.service.environment import (
     DESTINATION,
     SOURCE,
     VARIABLES,
-    Variable,
     value_of,
 )
 from conversion_relay.service.references import SECRETS, References
@@ -43,6 +43,7 @@ _PLACEHOLDERS: Final[_Placeholders] = (
     ((*DESTINATION, "access_token"), PLACEHOLDER),
     ((*DESTINATION, "pixel_code"), "PIXEL_CODE"),
     (("alerts", "smtp_url"), PLACEHOLDER),
+    (("service", "encryption_key"), PLACEHOLDER),
 )
 
 
@@ -130,7 +131,7 @@ def inspect(
         ConfigurationError: the file cannot be read, or is no TOML.
     """
     path = config_path(environment, config_file)
-    draft = _Draft(environment)
+    draft = Draft(environment)
     if path is None:
         draft.tree = {"sources": {DEFAULT_SOURCE: {}}, "destinations": {DEFAULT_DESTINATION: {}}}
         draft.fill(VARIABLES)
@@ -140,8 +141,8 @@ def inspect(
         draft.fill(one for one in VARIABLES if one.target[0] not in NAMED)
     for target, value in placeholders:
         if path is None or target[0] not in draft.tree or target[0] not in NAMED:
-            _put(draft.tree, target, value, keep=True)
-    return draft.inspection()
+            put(draft.tree, target, value, keep=True)
+    return _inspection(draft)
 
 
 def inspect_kept(tree: JsonObject, environment: Mapping[str, str], name: str) -> Inspection:
@@ -152,10 +153,10 @@ def inspect_kept(tree: JsonObject, environment: Mapping[str, str], name: str) ->
         environment: the process's variables.
         name: what the configuration is called in problems.
     """
-    draft = _Draft(environment)
+    draft = Draft(environment)
     draft.take(tree, name)
     draft.fill(one for one in VARIABLES if one.target[0] not in NAMED)
-    return draft.inspection()
+    return _inspection(draft)
 
 
 def unknown_variables(
@@ -219,82 +220,13 @@ def config_path(environment: Mapping[str, str], config_file: Path | None) -> Pat
     return config_file or (Path(named) if named else None)
 
 
-class _Draft:
-    """A configuration while it is being read."""
-
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        self.tree: JsonObject = {}
-        self._environment = environment
-        self._origin = Origin()
-        self._variables: dict[Place, str] = {}
-        self._references: dict[Place, str] = {}
-        self._problems: list[Complaint] = []
-
-    def read(self, path: Path, *, needed: bool) -> None:
-        """The file, with the secrets that it refers to."""
-        self.tree, lines = read_toml(path)
-        self._origin = Origin(str(path), lines, self._variables)
-        self._resolve(References(path.parent, self._environment, needed=needed))
-
-    def take(self, tree: JsonObject, name: str) -> None:
-        """What was kept of a configuration, with the secrets that it refers to."""
-        self.tree = tree
-        self._origin = Origin(name, None, self._variables)
-        self._resolve(References(Path(), self._environment, needed=True))
-
-    def _resolve(self, references: References) -> None:
-        references.resolve(self.tree)
-        self._references.update(references.found)
-        self._problems += [self._origin.problem(*one) for one in references.problems.items()]
-
-    def fill(self, variables: Iterable[Variable]) -> None:
-        for variable in variables:
-            try:
-                value = value_of(variable.name, self._environment)
-            except ConfigurationError as error:
-                self._problems.append(Complaint(f"- {error}"))
-                value = (
-                    None if variable.target[-1] not in {*SECRETS, "pixel_code"} else PLACEHOLDER
-                )
-            if value is not None:
-                _put(self.tree, variable.target, variable.form(value))
-                self._variables[variable.target] = variable.name
-                self._refers(variable)
-
-    def inspection(self) -> Inspection:
-        configuration = None
-        self._problems += [self._origin.problem(*one) for one in disagreements(self.tree)]
-        try:
-            configuration = Configuration.model_validate(self.tree)
-        except ValidationError as error:
-            self._problems += self._origin.problems(error)
-        return Inspection(
-            self.tree,
-            None if self._problems else configuration,
-            self._problems,
-            self._origin,
-            self._references,
-        )
-
-    def _refers(self, variable: Variable) -> None:
-        """Remembers where a secret that a variable holds comes from."""
-        target = variable.target
-        if target[-1] not in SECRETS:
-            return
-        for replaced in [one for one in self._references if one[: len(target)] == target]:
-            del self._references[replaced]
-        file = self._environment.get(f"{variable.name}_FILE")
-        place: Place = (*target, 0) if variable.form("") == [""] else target
-        self._references[place] = f"file:{file}" if file else f"env:{variable.name}"
-
-
-def _put(tree: JsonObject, target: tuple[str, ...], value: Json, *, keep: bool = False) -> None:
-    """Sets the value at the target; `keep` leaves a value that is there already."""
-    branch = tree
-    for key in target[:-1]:
-        below = branch.setdefault(key, {})
-        if not isinstance(below, dict):
-            return
-        branch = below
-    if not (keep and target[-1] in branch):
-        branch[target[-1]] = value
+def _inspection(draft: Draft) -> Inspection:
+    """What comes of it, with all that is wrong."""
+    configuration, origin = None, draft.origin
+    problems = [*draft.problems, *(origin.problem(*one) for one in disagreements(draft.tree))]
+    try:
+        configuration = Configuration.model_validate(draft.tree)
+    except ValidationError as error:
+        problems += origin.problems(error)
+    usable = None if problems else configuration
+    return Inspection(draft.tree, usable, problems, origin, draft.references)

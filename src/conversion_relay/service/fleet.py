@@ -78,11 +78,13 @@ class Fleet:
     Attributes:
         build: makes one.
         stop_seconds: how long what is on its way may take at the end.
+        works: whether there are any; a node that only takes events in has none.
         workers: by the name of their destination; always the same mapping.
     """
 
     build: Build
     stop_seconds: float = STOP_SECONDS
+    works: bool = True
     workers: dict[str, Worker] = field(default_factory=dict)
     _posts: dict[str, _Post] = field(default_factory=dict)
     _retired: dict[asyncio.Task[None], Worker] = field(default_factory=dict)
@@ -91,8 +93,9 @@ class Fleet:
     async def prepare(self, configuration: Configuration, targets: Sequence[Target]) -> Exchange:
         """Makes the workers that are missing for these destinations; nothing begins yet."""
         new: dict[str, _Post] = {}
+        wanted = targets if self.works else ()
         try:
-            for target in targets:
+            for target in wanted:
                 settings = configuration.destinations[target.name]
                 connection = connection_of(settings)
                 present = self._posts.get(target.name)
@@ -102,7 +105,7 @@ class Fleet:
             for post in new.values():
                 await post.closing.aclose()
             raise
-        return Exchange(tuple(target.name for target in targets), new)
+        return Exchange(tuple(target.name for target in wanted), new)
 
     def swap(self, exchange: Exchange) -> None:
         """Has the new ones begin and those stop that have no place any more. Waits for nothing."""

@@ -12,6 +12,7 @@ from typing import Final
 from conversion_relay.errors import ConfigurationError
 
 _BACKLOG: Final = 2048
+_ALL: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -20,12 +21,21 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         ConfigurationError: naming the address and why it cannot be listened on.
     """
-    shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     try:
         family = _family(host, port)
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except (OSError, UnicodeError) as error:
+        shown = _shown(host, port)
         raise ConfigurationError(f"cannot listen on {shown}: {_reason(error)}") from error
+
+
+def shown_address(host: str, port: int) -> str:
+    """How people on other machines call this address; all of them go by this machine's name."""
+    return _shown(socket.gethostname() if host in _ALL else host, port)
+
+
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _family(host: str, port: int) -> socket.AddressFamily:

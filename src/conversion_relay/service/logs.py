@@ -43,8 +43,13 @@ def fault(error: Exception) -> dict[str, object]:
     return {"kind": type(error).__name__, "place": place}
 
 
-def configure_logs(log_format: str) -> Log:
-    """The log of the process, written to standard error."""
+def configure_logs(log_format: str, process: str | None = None) -> Log:
+    """The log of the process, written to standard error.
+
+    Args:
+        log_format: `json`, `console` or `auto`.
+        process: what every line names, where several processes write to one place.
+    """
     as_json = log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
     renderer = (
         structlog.processors.JSONRenderer(_json_line)
@@ -61,7 +66,8 @@ def configure_logs(log_format: str) -> Log:
         logger_factory=_Lines,
         cache_logger_on_first_use=True,
     )
-    log = cast("Log", structlog.get_logger())
+    always = {} if process is None else {"process": process}
+    log = cast("Log", structlog.get_logger(**always))
     logging.basicConfig(handlers=[_Libraries(log)], level=logging.WARNING, force=True)
     return log
 

@@ -1,7 +1,8 @@
 """The admin paths for commands: of the running service, or of one opened for the purpose.
 
-One process owns the database, so a command speaks to that process where there is one, and opens
-the store itself where there is none. Either way it speaks the same paths.
+Where one process owns the database, a command speaks to that process, and opens the store itself
+where there is none. Where several nodes share it, a command speaks to the node of this machine if
+there is one, and is a node for a moment otherwise. Either way it speaks the same paths.
 """
 
 from __future__ import annotations
@@ -20,11 +21,13 @@ from pydantic import BaseModel, SecretStr, ValidationError
 from conversion_relay.errors import ConfigurationError, DatabaseInUse, RelayError
 from conversion_relay.service.app import open_relay
 from conversion_relay.service.http.admin.configuration import NO_SERVICE
+from conversion_relay.service.http.admin.status import STATUS, StatusAnswer
 from conversion_relay.service.logs import Log
 from conversion_relay.service.patience import Patient
 from conversion_relay.service.settings import Configuration, ServiceSettings
 
 _ANSWER_SECONDS: Final = 60.0
+_LOOK_SECONDS: Final = 2.0
 _ANY_HOST: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
 _LONGEST_DETAIL: Final = 500
 _CLOSED: Final = frozenset({HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN})
@@ -41,7 +44,10 @@ async def admin_client(configuration: Configuration, log: Log) -> AsyncIterator[
     """
     async with AsyncExitStack() as stack:
         try:
-            client = await stack.enter_async_context(_of_own_relay(configuration, log))
+            opened = _of_own_relay(configuration, log)
+            if await _is_node(configuration.service):
+                opened = _of_node(configuration.service)
+            client = await stack.enter_async_context(opened)
         except DatabaseInUse as error:
             client = await stack.enter_async_context(_of_running_service(configuration, error))
         yield client
@@ -104,20 +110,46 @@ async def _of_own_relay(
             yield client
 
 
+async def _is_node(settings: ServiceSettings) -> bool:
+    """Whether a node answers at the address of the settings, which knows our token."""
+    token = _token(settings)
+    if settings.database_path is not None or token is None:
+        return False
+    headers = {"Authorization": f"Bearer {token}"}
+    async with httpx.AsyncClient(
+        base_url=_address(settings), headers=headers, timeout=_LOOK_SECONDS, trust_env=False
+    ) as client:
+        try:
+            return answer_of(await client.get(STATUS), StatusAnswer).node is not None
+        except (httpx.HTTPError, RelayError):
+            return False
+
+
+@asynccontextmanager
+async def _of_node(settings: ServiceSettings) -> AsyncIterator[httpx.AsyncClient]:
+    token = _token(settings) or ""
+    async with _client(_address(settings), token, httpx.AsyncHTTPTransport()) as client:
+        yield client
+
+
+def _token(settings: ServiceSettings) -> str | None:
+    tokens = (settings.admin_token, *settings.read_tokens)
+    token = next((one for one in tokens if one is not None), None)
+    return None if token is None else token.get_secret_value()
+
+
 @asynccontextmanager
 async def _of_running_service(
     configuration: Configuration, in_use: DatabaseInUse
 ) -> AsyncIterator[httpx.AsyncClient]:
-    settings = configuration.service
-    tokens = (settings.admin_token, *settings.read_tokens)
-    token = next((one for one in tokens if one is not None), None)
+    token = _token(configuration.service)
     if token is None:
         raise ConfigurationError(
             "the service runs, and this command speaks to its admin paths: give both the same "
             "RELAY_ADMIN_TOKEN"
         ) from in_use
     address = _address(configuration.service)
-    async with _client(address, token.get_secret_value(), httpx.AsyncHTTPTransport()) as client:
+    async with _client(address, token, httpx.AsyncHTTPTransport()) as client:
         try:
             await client.get("/healthz")
         except httpx.TransportError as error:

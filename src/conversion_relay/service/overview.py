@@ -79,7 +79,7 @@ def _of_service(settings: ServiceSettings, secrets: _Secrets) -> Mapping[str, st
     token, key = settings.admin_token, settings.encryption_key
     return {
         "address": f"{settings.host}, port {settings.port}",
-        "database": str(settings.database_path.absolute()),
+        **_database(settings, secrets),
         "encryption key": secrets.one("service", "encryption_key")
         if key
         else "in a file beside the database",
@@ -97,6 +97,24 @@ def _of_service(settings: ServiceSettings, secrets: _Secrets) -> Mapping[str, st
         "sites that may post to /v1/…": _listed(settings.cors_origins, "none"),
         "presets folder": str(settings.presets_folder or "the one that came with the service"),
         "log": settings.log_format,
+    }
+
+
+def _database(settings: ServiceSettings, secrets: _Secrets) -> Mapping[str, str]:
+    """Where it is; of a server also how it is reached."""
+    if settings.database_path is not None:
+        return {"database": str(settings.database_path.absolute())}
+    password = (
+        f"with a password ({secrets.one('service', 'database_password')})"
+        if settings.database_password
+        else "without a password of ours"
+    )
+    pooled = ", through a pooler" if settings.database_pooler else ""
+    count = _counted(settings.database_connections, "connection")
+    return {
+        "database": f"{settings.database_url}, {password}",
+        "connections to it": f"{count} at most{pooled}",
+        "node": settings.node_name or "named after host and process",
     }
 
 

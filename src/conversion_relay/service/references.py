@@ -15,7 +15,8 @@ from conversion_relay.core.values import Json, JsonObject
 from conversion_relay.errors import ConfigurationError
 from conversion_relay.service.environment import secret_in, value_of
 from conversion_relay.service.settings import GROUPS, NAMED
-from conversion_relay.service.settings.kinds import PLACEHOLDER, SQLITE_URL
+from conversion_relay.service.settings.database import SQLITE_URL
+from conversion_relay.service.settings.kinds import PLACEHOLDER
 from conversion_relay.service.toml_lines import Place
 
 SECRETS: Final = frozenset(
@@ -26,6 +27,7 @@ SECRETS: Final = frozenset(
         "write_keys",
         "admin_token",
         "encryption_key",
+        "database_password",
         "proxy_url",
         "read_tokens",
         "slack_urls",
@@ -34,7 +36,7 @@ SECRETS: Final = frozenset(
         "smtp_url",
     }
 )
-_PATHS: Final = {"mappings": "", "presets_folder": "", "database_url": SQLITE_URL}
+_PATHS: Final = {"mappings": "", "presets_folder": "", "spool": "", "database_url": SQLITE_URL}
 """The settings with a path, and what stands in front of it."""
 _NAME: Final = re.compile(r"[A-Z_][A-Z0-9_]*")
 """How variables are usually called. What is not, may be a secret in the wrong place."""

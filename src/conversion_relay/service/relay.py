@@ -20,8 +20,10 @@ from conversion_relay.service.canary.standing import CanaryStanding
 from conversion_relay.service.fleet import Fleet
 from conversion_relay.service.http.edge.door import Door
 from conversion_relay.service.monitor.watch import Monitor
+from conversion_relay.service.readiness import Readiness
 from conversion_relay.service.reload.reloading import Reloader
 from conversion_relay.service.settings import Configuration
+from conversion_relay.service.store.cluster import Role
 from conversion_relay.service.store.port import Store
 from conversion_relay.service.worker import Worker
 
@@ -47,6 +49,10 @@ class Relay:
         canaries: how canaries fare, by destination; whoever runs them says it.
         canary: sends them, where the address at which the service listens is known.
         monitor: watches the flow; its alerts and figures are for whoever shows them.
+        role: what this process does of the work.
+        address: at which it listens, for people; empty: at none.
+        readings: how far its counters have counted, for the node that watches; JSON.
+        stands_in: what becomes of new events while the store takes none; None: they are refused.
     """
 
     configuration: Configuration
@@ -61,6 +67,10 @@ class Relay:
     reloader: Reloader | None = None
     canary: Canary | None = None
     monitor: Monitor | None = None
+    role: Role = Role.ALL
+    address: str = ""
+    readings: Callable[[], str] = lambda: "{}"
+    stands_in: Callable[[], str | None] = lambda: None
 
     @property
     def workers(self) -> Mapping[str, Worker]:
@@ -71,6 +81,11 @@ class Relay:
         """Tells every worker that something arrived."""
         for worker in self.workers.values():
             worker.wake()
+
+    def look_at_lanes(self) -> None:
+        """Tells every worker that another node changed a lane."""
+        for worker in self.workers.values():
+            worker.heard()
 
     def stop(self) -> None:
         """Tells every worker to claim nothing more, and the canary to rest."""
@@ -93,15 +108,26 @@ class Relay:
         await self.fleet.renew(configuration)
         self.wake()
 
-    async def unready(self) -> str | None:
-        """Why the service cannot do its work, or None when it can."""
+    async def readiness(self) -> Readiness:
+        """Whether the service can do its work: with something that stands in, it takes events."""
         if not self.fleet.is_whole:
-            return "A delivery worker is not running."
+            return Readiness("A delivery worker is not running.")
+        instead = self.stands_in()
+        trouble = self._unwritten() if instead else None  # a probe does not wait for what is lost
+        trouble = trouble or await self._unread() or self._unwritten()
+        return (
+            Readiness(None, f"{trouble} {instead}") if trouble and instead else Readiness(trouble)
+        )
+
+    async def _unread(self) -> str | None:
         try:
             for name in tuple(self.workers):
                 await self.store.next_due(name)
         except StoreError as error:
             return f"The store does not answer: {error}."
+        return None
+
+    def _unwritten(self) -> str | None:
         trouble = self.store.trouble()
         return f"Nothing could be written last time: {trouble}." if trouble else None
 

@@ -269,3 +269,16 @@ def test_a_standing_can_be_read_and_not_changed() -> None:
     with pytest.raises(AttributeError):
         standing.failures = 1  # type: ignore[misc]
     assert replace(standing, failures=1).failures == 1
+
+
+async def test_it_rests_while_another_node_sends_them() -> None:
+    async with _flying() as bench:
+        ours = [False]
+        bench.canary.is_ours = lambda: ours[0]
+        await bench.after(3 * MINUTE)
+        assert len(bench.flow.posted) == 1  # before
+        assert not bench.canary.standings
+        assert bench.canary.is_ready
+        ours[0] = True
+        await bench.after(MINUTE)
+        assert len(bench.flow.posted) == 2

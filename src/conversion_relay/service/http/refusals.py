@@ -145,6 +145,17 @@ def busy() -> Problem:
     )
 
 
+def delivers_only() -> Problem:
+    """This node has another role."""
+    return Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "delivers-only",
+        "This node only delivers (--role deliver), so the events were not taken. Post them to "
+        "nodes with --role ingest or all, and have whatever spreads requests leave this one out.",
+        {"Connection": "close", **retry_after(_RETRY_SECONDS)},  # the body is not read
+    )
+
+
 def crowded() -> Problem:
     """More requests, or more of their bodies, than are taken at a time."""
     return Problem(

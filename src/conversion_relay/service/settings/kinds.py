@@ -26,13 +26,14 @@ from pydantic import (
 from pydantic_core import PydanticKnownError
 
 from conversion_relay.service.durations import read_duration
+from conversion_relay.service.settings.database import URL_PATTERN, checked_database_url
 
 TIKTOK_API_URL: Final = "https://business-api.tiktok.com"
 LOOPBACK_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
-SQLITE_URL: Final = "sqlite:///"
 ANY_ORIGIN: Final = "*"
 PLACEHOLDER: Final = "http://placeholder/"
 """Stands where a secret is not known: good as a token and as an address."""
+_NODE_NAME: Final = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,59}$"
 _BESIDE_AN_ADDRESS = re.compile(r"[@?#\\]")
 _SHORTEST_TIME = timedelta(minutes=1)
 _SHORTEST_PERIOD = timedelta(seconds=5)
@@ -80,11 +81,11 @@ def _checked_region(region: str) -> str:
     return region.upper()
 
 
-def _checked_database_url(url: str) -> str:
-    if not url.startswith(SQLITE_URL) or url == SQLITE_URL:
-        message = "must be sqlite:///relative/path.db or sqlite:////absolute/path.db"
+def _checked_node_name(name: str) -> str:
+    if not re.fullmatch(_NODE_NAME, name):
+        message = 'must be 1 to 60 letters (a to z), digits, ".", "_" and "-"'
         raise ValueError(message)
-    return url
+    return name
 
 
 def plain_text(text: str) -> str:
@@ -203,7 +204,8 @@ ShortTime = Annotated[
 ]
 FilePath = Annotated[Path, BeforeValidator(_checked_path), _ONE_LINE]
 ApiUrl = Annotated[str, AfterValidator(_checked_api_url), _text(r"^https?://[^\s@?#\\]+$")]
-DatabaseUrl = Annotated[str, AfterValidator(_checked_database_url), _text("^sqlite:///.+$")]
+DatabaseUrl = Annotated[str, AfterValidator(checked_database_url), _text(URL_PATTERN)]
+NodeName = Annotated[str, AfterValidator(_checked_node_name), _text(_NODE_NAME)]
 PhoneRegion = Annotated[str, AfterValidator(_checked_region), _text("^[A-Za-z]{2}$")]
 Origin = Annotated[str, AfterValidator(_checked_origin), _text(r"^(\*|https?://[^\s/?#@\\]+)$")]
 Network = Annotated[str, AfterValidator(_checked_network), _text(r"^[0-9A-Fa-f.:]+(/[0-9.]+)?$")]

@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator
 
+from conversion_relay.service.settings.database import SQLITE_URL, is_postgresql
 from conversion_relay.service.settings.kinds import (
     ANY_ORIGIN,
-    SQLITE_URL,
     DatabaseUrl,
     Decimal,
     FilePath,
     Network,
+    NodeName,
     Origin,
     PlainText,
     Port,
@@ -34,7 +35,34 @@ class ServiceSettings(Settings):
     host: PlainText = Field(default="127.0.0.1", description="address to listen on")
     port: Port = Field(default=8080, description="port to listen on")
     database_url: DatabaseUrl = Field(
-        default="sqlite:///relay-data/relay.db", description="where events are kept: `sqlite:///…`"
+        default="sqlite:///relay-data/relay.db",
+        description="where events are kept: `sqlite:///…` or `postgresql://…`",
+    )
+    database_password: Secret | None = Field(
+        default=None, description="of the user in `postgresql://user@host/database`"
+    )
+    database_connections: Whole = Field(
+        default=10, description="most connections of a node to PostgreSQL", ge=2, le=1000
+    )
+    database_pooler: Truth = Field(
+        default=False,
+        description="PostgreSQL is reached through PgBouncer in transaction mode, or its like",
+    )
+    weak_durability: Truth = Field(
+        default=False,
+        description="accept a PostgreSQL that may forget acknowledged events in a crash",
+    )
+    node_name: NodeName | None = Field(
+        default=None,
+        description="what this node is called among several; without it its host's name, "
+        "its process's number and something random",
+    )
+    spool: FilePath | None = Field(
+        default=None,
+        description="a file on this machine's disk that takes events while PostgreSQL does not",
+    )
+    spool_bytes: Whole = Field(
+        default=1024 * 1024 * 1024, description="most bytes in it", ge=1024 * 1024
     )
     admin_token: Secret | None = Field(default=None, description="opens the admin paths")
     read_tokens: tuple[Secret, ...] = Field(
@@ -42,7 +70,8 @@ class ServiceSettings(Settings):
     )
     encryption_key: SecretList | None = Field(
         default=None,
-        description="base64 of 32 bytes; without it a key file is made beside the database",
+        description="base64 of 32 bytes; PostgreSQL needs it; without it a key file is made "
+        "beside an embedded database",
     )
     retention: TimeText = Field(default="7d", description="how long a finished event is kept")
     unmatched_retention: TimeText = Field(
@@ -136,6 +165,28 @@ class ServiceSettings(Settings):
             raise ValueError(message)
         return text
 
+    @field_validator("encryption_key")
+    @classmethod
+    def _is_shared(cls, key: SecretStr | None, others: ValidationInfo) -> SecretStr | None:
+        """There is no place beside a server for a key file, and every node needs the same."""
+        if key is None and is_postgresql(others.data.get("database_url", "")):
+            message = (
+                "is needed with postgresql://, the same on every node (RELAY_ENCRYPTION_KEY): "
+                "make one with `openssl rand -base64 32`"
+            )
+            raise ValueError(message)
+        return key
+
+    @field_validator("spool")
+    @classmethod
+    def _stands_in(cls, spool: Path | None, others: ValidationInfo) -> Path | None:
+        """An embedded database fails with the very disk on which a spool would be."""
+        url = others.data.get("database_url", "")
+        if spool is not None and url and not is_postgresql(url):
+            message = "needs postgresql://: with sqlite:// events are kept on this disk already"
+            raise ValueError(message)
+        return spool
+
     @property
     def retentions(self) -> Retention:
         """How long what is kept."""
@@ -147,6 +198,8 @@ class ServiceSettings(Settings):
         )
 
     @property
-    def database_path(self) -> Path:
-        """Where the embedded database lies."""
+    def database_path(self) -> Path | None:
+        """Where the embedded database lies; None: it is no file of ours."""
+        if is_postgresql(self.database_url):
+            return None
         return Path(self.database_url.removeprefix(SQLITE_URL))

@@ -114,7 +114,7 @@ class VersionShown(Shown):
 
     id: int
     since: AwareDatetime
-    cause: Annotated[str, Field(description="start, file, signal, api or rollback")]
+    cause: Annotated[str, Field(description="start, file, signal, api, rollback or agreement")]
     fingerprint: str
     runs: bool
     rolled_back: Annotated[bool, Field(description="it took the place of what the files said")]
@@ -232,8 +232,9 @@ def _answer(reloaded: Reloaded) -> Response:
         return Problem(
             HTTPStatus.SERVICE_UNAVAILABLE,
             "configuration-waiting",
-            "TikTok said nothing of the change, so that it does not take effect. What ran before "
-            "goes on. Ask again; what the files say is tried again by itself.",
+            "TikTok, or the other nodes, said nothing of the change, so that it does not take "
+            "effect. What ran before goes on. Ask again; what the files say is tried again by "
+            "itself.",
             retry_after(_TRY_AGAIN_SECONDS),
             shown,
         ).response()

@@ -15,14 +15,17 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from conversion_relay import __version__
 from conversion_relay.service.http.problems import Problem, retry_after
 from conversion_relay.service.metrics import Metrics
+from conversion_relay.service.readiness import Readiness
 
 
-def operations_router(metrics: Metrics, unready: Callable[[], Awaitable[str | None]]) -> APIRouter:
+def operations_router(
+    metrics: Metrics, readiness: Callable[[], Awaitable[Readiness]]
+) -> APIRouter:
     """The paths for whoever watches over the service.
 
     Args:
         metrics: shown at /metrics.
-        unready: why the service cannot do its work, or None when it can.
+        readiness: whether the service can do its work.
     """
     router = APIRouter()
 
@@ -32,11 +35,12 @@ def operations_router(metrics: Metrics, unready: Callable[[], Awaitable[str | No
 
     @router.get("/readyz", summary="The store can be read and the workers run")
     async def readyz() -> Response:
-        reason = await unready()
-        if reason is None:
-            return JSONResponse({"status": "ready"})
+        found = await readiness()
+        if found.reason is None:
+            note = {} if found.note is None else {"note": found.note}
+            return JSONResponse({"status": "ready", **note})
         return Problem(
-            HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", reason, retry_after(1)
+            HTTPStatus.SERVICE_UNAVAILABLE, "not-ready", found.reason, retry_after(1)
         ).response()
 
     @router.get("/metrics", summary="Counters for Prometheus", response_class=PlainTextResponse)

@@ -32,6 +32,9 @@ class StatusAnswer(BaseModel):
     """What is kept."""
 
     version: Annotated[str, Field(description="of conversion-relay")]
+    node: Annotated[
+        str | None, Field(description="who answers; null: one process owns the database")
+    ]
     events: Annotated[dict[Disposition, int], Field(description="by what became of them")]
     deliveries: Annotated[
         dict[str, dict[State, int]], Field(description="by destination and state")
@@ -56,16 +59,7 @@ def status_router(store: Store) -> APIRouter:
 
     @router.get(STATUS, summary="What is kept: events by what became of them, deliveries")
     async def status() -> StatusAnswer:
-        totals = await store.totals()
-        deliveries: dict[str, dict[State, int]] = {}
-        for (destination, state), count in totals.deliveries.items():
-            deliveries.setdefault(destination, {})[state] = count
-        return StatusAnswer(
-            version=__version__,
-            events={one: totals.events.get(one, 0) for one in Disposition},
-            deliveries=deliveries,
-            configuration=await _in_effect(store),
-        )
+        return await _status(store)
 
     @router.get("/api/deliveries", summary="The deliveries of events, by their messageIds")
     async def deliveries(message_id: _MessageIds) -> dict[str, list[dict[str, str | int | None]]]:
@@ -73,6 +67,20 @@ def status_router(store: Store) -> APIRouter:
         return {"deliveries": [_brief(record) for record in records]}
 
     return router
+
+
+async def _status(store: Store) -> StatusAnswer:
+    totals = await store.totals()
+    deliveries: dict[str, dict[State, int]] = {}
+    for (destination, state), count in totals.deliveries.items():
+        deliveries.setdefault(destination, {})[state] = count
+    return StatusAnswer(
+        version=__version__,
+        node=None if store.cluster is None else store.cluster.node,
+        events={one: totals.events.get(one, 0) for one in Disposition},
+        deliveries=deliveries,
+        configuration=await _in_effect(store),
+    )
 
 
 async def _in_effect(store: Store) -> ConfigurationInEffect | None:
