@@ -1,7 +1,7 @@
 """How large the fault suite is run, and where its figures go: one line for each row.
 
-RELAY_TEST_FAULTS says how large: `quick` (kills and stops alone, in seconds: what `make test` runs),
-`short` (minutes, what CI runs) or `full` (what the promise says). Rows are numbered as in
+RELAY_TEST_FAULTS says how large: `quick` (kills and stops alone, in seconds: what `make test`
+runs), `short` (minutes, what CI runs) or `full` (what the promise says). Rows are numbered as in
 docs/architecture.md.
 """
 
