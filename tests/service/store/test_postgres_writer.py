@@ -52,6 +52,16 @@ async def test_what_waits_goes_together(store: PostgresStore, commits: list[floa
     assert (store.load.waiting_events, store.load.waiting_bytes) == (0, 0)
 
 
+async def test_large_events_do_not_all_go_together(url: str) -> None:
+    """They have to be there in time, over a slow network as well."""
+    limits = replace(LIMITS, transaction_events=100, transaction_bytes=40)
+    store = await open_store(Address(url, weak_durability=True), Sealer([KEY]), "node", limits)
+    events = [event(f"m{number}", original=b"x" * 20) for number in range(8)]
+    await asyncio.gather(*(store.append([one]) for one in events))
+    assert store.load.commits == 4
+    await store.close()
+
+
 async def test_what_is_known_already_is_no_commit(store: PostgresStore) -> None:
     await store.append([event("a")])
     await store.append([event("a")])

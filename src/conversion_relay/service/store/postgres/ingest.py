@@ -21,7 +21,7 @@ from conversion_relay.service.store.originals import in_chunk_order
 from conversion_relay.service.store.port import NewEvent, Receipt
 from conversion_relay.service.store.postgres import ledger
 from conversion_relay.service.store.postgres.batches import Batch, Column, Run, columns_of
-from conversion_relay.service.store.postgres.connections import Connection
+from conversion_relay.service.store.postgres.connections import COMMAND_SECONDS, Connection
 from conversion_relay.service.store.postgres.database import Database
 from conversion_relay.service.store.postgres.days import day_of, first_id, make_days
 from conversion_relay.service.store.postgres.memory import Memory
@@ -30,6 +30,8 @@ from conversion_relay.service.store.postgres.queries import QUERIES
 from conversion_relay.service.store.rows import EnvelopeKey
 
 _TRIES: Final = 5
+_BYTES_A_SECOND: Final = 2 * 1024 * 1024
+"""Of originals; the slowest way to the database that large batches get through."""
 _SEALED_AT_ONCE: Final = 16
 """More than so many events are sealed in a thread."""
 
@@ -105,8 +107,9 @@ class Ingest:
         sealing = partial(columns_of, runs, envelopes, self._sealer, self._memory.marks)
         columns = await _done(sealing, len(new))
         ordered = [event for run in runs for event in run.events]
+        writing = partial(self._write, Batch(slot, ordered, columns))
         try:
-            await self._connections.transact(partial(self._write, Batch(slot, ordered, columns)))
+            await self._connections.transact(writing, _seconds(ordered))
         except _Overtaken:
             return False
         except StoreUnavailable as error:
@@ -187,3 +190,8 @@ async def _envelopes(
     await connection.execute(QUERIES["keep_envelopes"], destinations, envelopes)
     rows = await connection.fetch(QUERIES["envelopes"], destinations, envelopes)
     return {(destination, envelope): number for number, destination, envelope in rows}
+
+
+def _seconds(events: Sequence[NewEvent]) -> float:
+    """By when these are kept, or the database does not answer: large ones travel longer."""
+    return COMMAND_SECONDS + sum(len(event.original) for event in events) / _BYTES_A_SECOND

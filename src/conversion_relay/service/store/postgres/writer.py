@@ -31,11 +31,13 @@ class Limits:
         waiting_events: beyond this many waiting events an append is refused.
         waiting_bytes: the same for the size of their originals.
         transaction_events: a transaction takes no further append once it has this many.
+        transaction_bytes: the same for the size of their originals, so that it is done in time.
     """
 
     waiting_events: int = 20_000
     waiting_bytes: int = 64 * 1024 * 1024
     transaction_events: int = 2_000
+    transaction_bytes: int = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,14 +126,16 @@ class Writer:
     def _next_group(self) -> list[_Append]:
         """What waits longest and is still wanted, within a transaction's bounds."""
         taken: list[_Append] = []
-        count = 0
-        while self._appends and count < self._limits.transaction_events:
+        count = size = 0
+        most, largest = self._limits.transaction_events, self._limits.transaction_bytes
+        while self._appends and count < most and size < largest:
             append = self._appends.popleft()
             self._waiting_events -= len(append.events)
             self._waiting_bytes -= append.size
             if not append.waiter.done():
                 taken.append(append)
                 count += len(append.events)
+                size += append.size
         return taken
 
     async def _attempt(self, group: Sequence[_Append]) -> None:
