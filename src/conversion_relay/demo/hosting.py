@@ -1,8 +1,9 @@
-"""An ASGI application on a socket of this machine, in the running event loop."""
+"""An ASGI application on a socket of this machine, in the running event loop, until a signal."""
 
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -82,3 +83,10 @@ class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+
+def end_on_signal() -> None:
+    """Has SIGTERM end the present task as Ctrl-C does."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

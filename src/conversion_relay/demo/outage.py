@@ -10,7 +10,6 @@ import asyncio
 import os
 import random
 import secrets
-import signal
 import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -29,7 +28,7 @@ from rich.table import Table
 from conversion_relay.demo.acceleration import Acceleration
 from conversion_relay.demo.audience import ALERTS_PATH, Audience, Diary
 from conversion_relay.demo.happening import Outage, Script
-from conversion_relay.demo.hosting import hosted
+from conversion_relay.demo.hosting import end_on_signal, hosted
 from conversion_relay.demo.shop import Shop
 from conversion_relay.errors import RelayError
 from conversion_relay.sandbox import create_sandbox
@@ -73,7 +72,7 @@ class _Stage:
 
     async def perform(self, *, once: bool) -> None:
         """All of it."""
-        _end_on_signal()
+        end_on_signal()
         began, opened = time.monotonic(), now() - self.script.length
         clock = Acceleration(opened, self.script.factor)
         audience = Audience(self.console, clock)
@@ -82,7 +81,9 @@ class _Stage:
             tiktok = await stack.enter_async_context(running_sandbox(sandbox))
             relay = await stack.enter_async_context(self._relay(clock, audience, tiktok))
             url = await stack.enter_async_context(hosted(relay.http, behind(relay.door), _PORT))
-            client = await stack.enter_async_context(_client(url))
+            client = await stack.enter_async_context(
+                httpx.AsyncClient(base_url=url, trust_env=False, timeout=60)
+            )
             passing = await stack.enter_async_context(_passing(clock, relay))
             await stack.enter_async_context(relay.delivering())
             shop = Shop(client, self.secret, random.Random(7))  # noqa: S311 - visitors
@@ -175,12 +176,6 @@ def _require_alerts(audience: Audience) -> None:
 
 
 @asynccontextmanager
-async def _client(url: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as client:
-        yield client
-
-
-@asynccontextmanager
 async def _passing(clock: Acceleration, relay: Relay) -> AsyncIterator[asyncio.Task[None]]:
     """Lets time pass; it stands still for requests on their way, and for whoever lags."""
 
@@ -197,9 +192,3 @@ async def _passing(clock: Acceleration, relay: Relay) -> AsyncIterator[asyncio.T
     finally:
         task.cancel()
         await asyncio.wait([task])
-
-
-def _end_on_signal() -> None:
-    task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

@@ -161,19 +161,25 @@ async def open_relay(
         door = door_of(configuration.service, away)
         relay = Relay(configuration, targets, store, fleet, bare_application(), door, role=role)
         relay.adopting.append(lambda _, present: metrics.expect(present))
-        _add_spool(relay, store)
-        _keep_house(relay, around)
-        if role is not Role.DELIVER:  # whose own webhook would refuse it
-            _add_canary(relay, around, world)
-        _add_alerts(relay, around)
-        _open_ways_in(relay, around, world, start)
+        _add_parts(relay, around, world, start)
         add_gate(relay.http, configuration.service, away)
         open_to_pages(relay.http, configuration.service)
         relay.http.add_middleware(Identification, new_id=world.new_id)
         yield relay
 
 
-def _add_spool(relay: Relay, store: Store) -> None:
+def _add_parts(relay: Relay, around: Surroundings, world: Outside, start: Start | None) -> None:
+    """What works beside the fleet, and the ways in."""
+    _add_spool(relay)
+    _keep_house(relay, around)
+    if relay.role is not Role.DELIVER:  # whose own webhook would refuse it
+        _add_canary(relay, around, world)
+    _add_alerts(relay, around)
+    _open_ways_in(relay, around, world, start)
+
+
+def _add_spool(relay: Relay) -> None:
+    store = relay.store
     if isinstance(store, SpoolingStore):
         store.forwarding.arrived = relay.wake
         relay.background.append(store.forwarding.run)

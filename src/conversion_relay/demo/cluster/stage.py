@@ -11,7 +11,6 @@ import base64
 import os
 import random
 import secrets
-import signal
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -26,6 +25,7 @@ from conversion_relay.demo.cluster.front import Front, Upstream
 from conversion_relay.demo.cluster.keeper import Keeper
 from conversion_relay.demo.cluster.node import Node, free_ports
 from conversion_relay.demo.cluster.traffic import Traffic
+from conversion_relay.demo.hosting import end_on_signal
 from conversion_relay.demo.postgres import Server
 from conversion_relay.demo.shop import Shop
 from conversion_relay.errors import RelayError
@@ -85,7 +85,7 @@ class _Stage:
 
     async def perform(self, *, once: bool) -> None:
         """All of it."""
-        _end_on_signal()
+        end_on_signal()
         async with AsyncExitStack() as stack:
             self._say("PostgreSQL and the nodes start …")
             server = await stack.enter_async_context(_database(self.folder / "postgres"))
@@ -95,7 +95,9 @@ class _Stage:
             await stack.enter_async_context(_started(nodes))
             front = Front([Upstream(node.name, node.url) for node in nodes], self._changed)
             url = await stack.enter_async_context(front.listening(_PORT))
-            client = await stack.enter_async_context(_client(url))
+            client = await stack.enter_async_context(
+                httpx.AsyncClient(base_url=url, trust_env=False, timeout=30)
+            )
             shop = Shop(client, self.secret, random.Random(7))  # noqa: S311 - visitors
             traffic = Traffic(shop, sandbox, now, self.size.events_per_second)
             self._introduce(url, tiktok, server, nodes)
@@ -228,15 +230,3 @@ async def _started(nodes: Sequence[Node]) -> AsyncIterator[None]:
         yield
     finally:
         await asyncio.gather(*(node.stop() for node in nodes))
-
-
-@asynccontextmanager
-async def _client(url: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as client:
-        yield client
-
-
-def _end_on_signal() -> None:
-    task = asyncio.current_task()
-    if task is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
